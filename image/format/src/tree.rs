@@ -310,10 +310,10 @@ impl Tree {
             }
             above = parent(above);
         }
-        if let Some(present) = self.nodes.get(&location) {
-            if present.kind.name() != node.kind.name() {
-                return Err(TreeError::OtherKind { path: location, wanted: node.kind.name(), present: present.kind.name() });
-            }
+        if let Some(present) = self.nodes.get(&location)
+            && present.kind.name() != node.kind.name()
+        {
+            return Err(TreeError::OtherKind { path: location, wanted: node.kind.name(), present: present.kind.name() });
         }
         self.create_directories(parent(&location));
         self.nodes.insert(location, node);
