@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shoal_contract::boot::{Arch, Console, Network, State, Watchdog};
 use shoal_contract::Service;
+use shoal_contract::boot::{Arch, Console, Network, State, Watchdog};
 
 /// A recipe with everything it inherits, checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

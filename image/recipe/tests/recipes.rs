@@ -1,0 +1,53 @@
+//! The recipes of this repository, as a build reads them.
+
+use std::path::Path;
+
+use shoal_recipe::{Recipe, expand, load};
+
+fn shipped(name: &str) -> Recipe {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    match load(name, |path| std::fs::read_to_string(directory.join(path))) {
+        Ok(recipe) => recipe,
+        Err(error) => {
+            let mut text = String::new();
+            miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()).render_report(&mut text, &error).unwrap();
+            panic!("{text}");
+        }
+    }
+}
+
+const SHIPPED: [&str; 4] = ["base.toml", "shoal.toml", "dev.toml", "test.toml"];
+
+#[test]
+fn every_shipped_recipe_is_valid_for_both_architectures() {
+    for name in SHIPPED {
+        let recipe = shipped(name);
+        assert_eq!(recipe.architectures().count(), 2, "{name}");
+        assert_eq!(format!("{}.toml", recipe.name), name);
+    }
+}
+
+#[test]
+fn every_shipped_recipe_survives_its_expansion() {
+    for name in SHIPPED {
+        let recipe = shipped(name);
+        let text = expand::to_toml(&recipe);
+        assert_eq!(expand::from_toml(&text).unwrap(), recipe, "{name}");
+        assert_eq!(expand::to_toml(&expand::from_toml(&text).unwrap()), text, "{name}");
+    }
+}
+
+#[test]
+fn only_the_test_recipe_accepts_faults() {
+    let faulty: Vec<_> = SHIPPED.into_iter().filter(|name| shipped(name).faults).collect();
+    assert_eq!(faulty, ["test.toml"]);
+}
+
+#[test]
+fn the_product_has_no_shell() {
+    let recipe = shipped("shoal.toml");
+    let shells = ["/sh", "/bash", "/dash", "/busybox"];
+    let named = recipe.files.iter().map(|file| &file.path).chain(recipe.links.iter().map(|link| &link.path));
+    assert_eq!(named.filter(|path| shells.iter().any(|shell| path.ends_with(shell))).count(), 0);
+    assert!(!recipe.packages.iter().any(|package| ["bash", "dash", "busybox", "busybox-static"].contains(&package.name.as_str())));
+}
