@@ -1,0 +1,187 @@
+//! The status screen in words: what the box is, what it does, what is wrong.
+
+use std::collections::BTreeMap;
+
+/// How well the box is, as the agent judges it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// All is well.
+    Well,
+    /// It works, but somebody should look.
+    Warning,
+    /// It does not do what it is for.
+    Error,
+}
+
+impl Severity {
+    /// Reads the word used on the bus: `ok`, `warning` or `error`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "ok" => Some(Self::Well),
+            "warning" => Some(Self::Warning),
+            "error" => Some(Self::Error),
+            _ => None,
+        }
+    }
+}
+
+/// What the box is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Services are on their way; so many of so many are ready.
+    Starting {
+        /// Services that are ready.
+        ready: usize,
+        /// Services there are.
+        of: usize,
+    },
+    /// All services were ready once.
+    Running,
+    /// Going down, said in words.
+    GoingDown(&'static str),
+}
+
+/// Everything the screen shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Name, version and architecture of the image, e.g. `shoal 0.1.0 (amd64)`.
+    pub image: String,
+    /// What it is doing.
+    pub activity: Activity,
+    /// Where state lies, e.g. `on /dev/sda3` or `in RAM: the medium is read-only`.
+    pub state: String,
+    /// Links by name: whether they have a carrier, and their addresses.
+    pub links: BTreeMap<String, Link>,
+    /// Services that are not as they should be: name, state and reason.
+    pub unwell: Vec<(String, &'static str, String)>,
+    /// What went wrong otherwise, in words.
+    pub troubles: Vec<String>,
+    /// What the agent has to say.
+    pub health: Option<(Severity, String)>,
+}
+
+/// A network link, as the screen shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Whether it has a carrier.
+    pub up: bool,
+    /// Its addresses, in words.
+    pub addresses: Vec<String>,
+}
+
+impl Status {
+    /// The lines of the screen, without any terminal's tricks. What is wrong comes last, nearest to where logs begin.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.image.clone(), self.activity()];
+        lines.push(format!("state {}", self.state));
+        if self.links.is_empty() {
+            lines.push("network: no wired link found".to_owned());
+        }
+        for (name, link) in &self.links {
+            lines.push(match (link.up, link.addresses.as_slice()) {
+                (false, _) => format!("network: {name} has no carrier; is the cable plugged in?"),
+                (true, []) => format!("network: {name} is up and waits for an address"),
+                (true, addresses) => format!("network: {name} {}", addresses.join(", ")),
+            });
+        }
+        if let Some((severity, text)) = &self.health {
+            lines.push(match severity {
+                Severity::Well => format!("health: {text}"),
+                Severity::Warning => format!("health: warning: {text}"),
+                Severity::Error => format!("health: ERROR: {text}"),
+            });
+        }
+        for (name, state, reason) in &self.unwell {
+            lines.push(match reason.as_str() {
+                "" => format!("service {name}: {state}"),
+                reason => format!("service {name}: {state}: {reason}"),
+            });
+        }
+        lines.extend(self.troubles.iter().map(|trouble| format!("trouble: {trouble}")));
+        lines
+    }
+
+    fn activity(&self) -> String {
+        match self.activity {
+            Activity::Starting { ready, of } => format!("starting: {ready} of {of} services are ready"),
+            Activity::Running if self.unwell.is_empty() => "running: all services are ready".to_owned(),
+            Activity::Running => format!("running: {} not well", count(self.unwell.len(), "service is", "services are")),
+            Activity::GoingDown(what) => what.to_owned(),
+        }
+    }
+}
+
+fn count(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
+/// The screen of a text terminal (ECMA-48) of `columns` by `rows`: the status on top, a rule, and the newest of `log` below.
+#[must_use]
+pub fn draw<'a>(status: &[String], log: impl DoubleEndedIterator<Item = &'a str>, columns: usize, rows: usize) -> String {
+    // Home, then clear line by line: clearing the whole screen first would flicker.
+    let mut text = String::from("\u{1b}[H");
+    let mut put = |line: &str| {
+        text.extend(line.chars().take(columns));
+        text.push_str("\u{1b}[K\r\n");
+    };
+    let head = status.len().min(rows.saturating_sub(2));
+    status[..head].iter().for_each(|line| put(line));
+    put(&"-".repeat(columns));
+    // The last row stays empty, because ending it would scroll.
+    let room = rows.saturating_sub(head + 2);
+    let newest: Vec<&str> = log.rev().take(room).collect();
+    newest.into_iter().rev().for_each(put);
+    text.push_str("\u{1b}[J");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn well() -> Status {
+        Status {
+            image: "shoal 1 (amd64)".into(),
+            activity: Activity::Running,
+            state: "on /dev/sda3".into(),
+            links: BTreeMap::from([("eth0".into(), Link { up: true, addresses: vec!["10.0.0.5/24 by 10.0.0.1".into()] })]),
+            unwell: Vec::new(),
+            troubles: Vec::new(),
+            health: None,
+        }
+    }
+
+    #[test]
+    fn a_box_that_is_well_says_so_in_four_lines() {
+        let lines = ["shoal 1 (amd64)", "running: all services are ready", "state on /dev/sda3", "network: eth0 10.0.0.5/24 by 10.0.0.1"];
+        assert_eq!(well().lines(), lines);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_reason() {
+        let status = Status {
+            links: BTreeMap::from([("eth0".into(), Link::default())]),
+            unwell: vec![("containerd".into(), "backoff", "exited with 1".into())],
+            troubles: vec!["the clock was reset".into()],
+            health: Some((Severity::Error, "no leader".into())),
+            ..well()
+        };
+        let lines = status.lines();
+        assert_eq!(lines[1], "running: 1 service is not well");
+        assert_eq!(lines[3], "network: eth0 has no carrier; is the cable plugged in?");
+        assert_eq!(lines[4..], ["health: ERROR: no leader", "service containerd: backoff: exited with 1", "trouble: the clock was reset"]);
+    }
+
+    #[test]
+    fn a_drawn_screen_never_has_more_rows_or_columns_than_the_terminal() {
+        let status: Vec<String> = (0..30).map(|_| "s".repeat(300)).collect();
+        for (columns, rows) in [(80, 25), (1, 1), (0, 0), (200, 60)] {
+            let log = ["l".repeat(300), "m".into()];
+            let text = draw(&status, log.iter().map(String::as_str), columns, rows);
+            assert!(text.matches("\r\n").count() <= rows.max(1));
+            assert!(text.split("\u{1b}[K\r\n").all(|line| line.trim_start_matches("\u{1b}[H").len() <= columns.max(3)));
+        }
+    }
+}
