@@ -2,9 +2,6 @@
 
 use crate::model::Recipe;
 
-/// Where an image's root file system has its expanded recipe.
-pub const PATH: &str = "/etc/shoal/recipe.toml";
-
 /// Written above the values.
 const HEADER: &str = "# The recipe this image was built from, with all it inherits and every default. Written by `shoal build`.\n";
 
@@ -17,20 +14,25 @@ pub struct ExpandedError {
     source: Box<toml::de::Error>,
 }
 
-/// The expanded recipe as TOML; equal recipes give equal bytes.
-///
-/// # Panics
-/// Never: every value that [`crate::load()`] gives has a TOML form.
-#[must_use]
-pub fn to_toml(recipe: &Recipe) -> String {
-    let values = toml::to_string_pretty(recipe).expect("a recipe has no value that TOML cannot express");
-    format!("{HEADER}\n{values}")
-}
+impl Recipe {
+    /// Where an image's root file system has its expanded recipe.
+    pub const EXPANDED_PATH: &'static str = "/etc/shoal/recipe.toml";
 
-/// Reads what [`to_toml`] wrote.
-///
-/// # Errors
-/// [`ExpandedError`] if `text` is something else.
-pub fn from_toml(text: &str) -> Result<Recipe, ExpandedError> {
-    toml::from_str(text).map_err(|source| ExpandedError { source: Box::new(source) })
+    /// The expanded recipe as TOML; equal recipes give equal bytes.
+    ///
+    /// # Panics
+    /// Never: every value that [`crate::resolve()`] gives has a TOML form.
+    #[must_use]
+    pub fn to_expanded(&self) -> String {
+        let values = toml::to_string_pretty(self).expect("a recipe has no value that TOML cannot express");
+        format!("{HEADER}\n{values}")
+    }
+
+    /// Reads what [`Self::to_expanded`] wrote.
+    ///
+    /// # Errors
+    /// [`ExpandedError`] if `text` is something else.
+    pub fn from_expanded(text: &str) -> Result<Self, ExpandedError> {
+        toml::from_str(text).map_err(|source| ExpandedError { source: Box::new(source) })
+    }
 }

@@ -13,7 +13,7 @@ const NEAREST_DISTANCE: usize = 3;
 /// Everything that is wrong with a recipe. Nothing was written or fetched.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 #[error("{path} {}", match problems.len() { 1 => "has a mistake".to_owned(), count => format!("has {count} mistakes") })]
-pub struct RecipeError {
+pub struct ResolveError {
     /// The recipe as the caller named it.
     pub path: String,
     /// The mistakes, in the order of the files and of their lines.
@@ -273,7 +273,7 @@ impl SourceCode for File {
 
 /// Collects problems while a recipe is read.
 ///
-/// A reader that reports a problem goes on with a placeholder, so that one run shows every mistake; [`crate::load()`] gives no recipe if
+/// A reader that reports a problem goes on with a placeholder, so that one run shows every mistake; [`crate::resolve()`] gives no recipe if
 /// anything was reported, so a placeholder never leaves it.
 #[derive(Debug, Default)]
 pub(crate) struct Report {

@@ -14,7 +14,7 @@ use std::fmt::Display;
 use shoal_contract::boot::Arch;
 
 use crate::model::Recipe;
-use crate::problem::{Problem, RecipeError, Report};
+use crate::problem::{Problem, Report, ResolveError};
 use crate::read::{self, Fields};
 use crate::tree::{Node, Place, Table, Value};
 use crate::{inherit, path, scalar};
@@ -25,15 +25,15 @@ use crate::{inherit, path, scalar};
 /// child and the child's `inherit`. Paths in the result are relative to the directory of `path`.
 ///
 /// # Errors
-/// [`RecipeError`] with every mistake that can be told: all of those in the syntax of one file, or, once the files could be read, all others.
-pub fn load<E: Display>(path: &str, load: impl FnMut(&str) -> Result<String, E>) -> Result<Recipe, RecipeError> {
+/// [`ResolveError`] with every mistake that can be told: all of those in the syntax of one file, or, once the files could be read, all others.
+pub fn resolve<E: Display>(path: &str, load: impl FnMut(&str) -> Result<String, E>) -> Result<Recipe, ResolveError> {
     inherit::load(path, load)
         .and_then(|merged| {
             let report = Report::default();
             let recipe = recipe(&report, path, &merged.table, Place::start_of(&merged.chain[0]));
             report.finish(recipe, &merged.chain)
         })
-        .map_err(|problems| RecipeError { path: path.to_owned(), problems })
+        .map_err(|problems| ResolveError { path: path.to_owned(), problems })
 }
 
 fn recipe(report: &Report, path: &str, table: &Table, place: Place) -> Recipe {

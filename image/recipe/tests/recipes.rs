@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use shoal_recipe::{Recipe, expand, load};
+use shoal_recipe::{Recipe, resolve};
 
 fn shipped(name: &str) -> Recipe {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
-    match load(name, |path| std::fs::read_to_string(directory.join(path))) {
+    match resolve(name, |path| std::fs::read_to_string(directory.join(path))) {
         Ok(recipe) => recipe,
         Err(error) => {
             let mut text = String::new();
@@ -31,9 +31,9 @@ fn every_shipped_recipe_is_valid_for_both_architectures() {
 fn every_shipped_recipe_survives_its_expansion() {
     for name in SHIPPED {
         let recipe = shipped(name);
-        let text = expand::to_toml(&recipe);
-        assert_eq!(expand::from_toml(&text).unwrap(), recipe, "{name}");
-        assert_eq!(expand::to_toml(&expand::from_toml(&text).unwrap()), text, "{name}");
+        let text = recipe.to_expanded();
+        assert_eq!(Recipe::from_expanded(&text).unwrap(), recipe, "{name}");
+        assert_eq!(Recipe::from_expanded(&text).unwrap().to_expanded(), text, "{name}");
     }
 }
 

@@ -39,10 +39,9 @@ fn modules(report: &Report, node: &Node) -> Option<String> {
 }
 
 pub(super) fn kernel(fields: &mut Fields<'_, '_>, context: &Context) -> Kernel {
-    let report = fields.report();
-    let Some(mut fields) = section(fields, "kernel", "under a heading `[kernel]`") else { return placeholder() };
+    let Some(mut fields) = section(fields, "kernel", "{ package = { amd64 = \"linux-image-amd64\" } }") else { return placeholder() };
     let archive = context.archive(&mut fields);
-    let package = fields.required("package", "{ amd64 = \"linux-image-amd64\" }", |report: &Report, node: &Node| packages(report, node));
+    let package = fields.required("package", "{ amd64 = \"linux-image-amd64\" }", packages);
     let cmdlines = fields.or("cmdline", Cmdlines::default(), cmdlines);
     let kernel = Kernel {
         archive,
@@ -54,7 +53,6 @@ pub(super) fn kernel(fields: &mut Fields<'_, '_>, context: &Context) -> Kernel {
         firmware: fields.or("firmware", Vec::new(), read::list(source::package_name)),
     };
     fields.close();
-    debug_assert!(!kernel.package.is_empty() || !report.is_empty());
     kernel
 }
 
@@ -127,7 +125,7 @@ fn cmdlines(report: &Report, node: &Node) -> Option<Cmdlines> {
 }
 
 pub(super) fn loaders(fields: &mut Fields<'_, '_>, context: &Context) -> Loaders {
-    let Some(mut fields) = section(fields, "loaders", "under a heading `[loaders]`") else {
+    let Some(mut fields) = section(fields, "loaders", "{ uefi = \"systemd-boot-efi\", bios = \"grub-pc-bin\" }") else {
         return Loaders { archive: String::new(), uefi: String::new(), bios: String::new(), grub_modules: Vec::new() };
     };
     let loaders = Loaders {
