@@ -3,7 +3,7 @@
 /// A fault to act out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// `hang-boot`: PID 1 stops before the root is mounted; the watchdog must reset the box.
+    /// `hang-boot`: PID 1 stops before it looks for the state medium; the watchdog must reset the box.
     HangBoot,
     /// `hang-init`: PID 1 stops once services run; the watchdog must reset the box.
     HangInit,

@@ -81,11 +81,21 @@ pub(crate) fn kernel_file_systems() -> Result<Vec<String>, MountError> {
             missing.push(format!("{} is not mounted: {source}", entry.target));
         }
     }
+    if let Err(error) = hand_controllers_down() {
+        missing.push(format!("services run without limits: {error}"));
+    }
     for (target, link) in DEVICE_LINKS {
         // A link that is there already is the one wanted: devtmpfs begins empty of links.
         let _ = std::os::unix::fs::symlink(target, link);
     }
     Ok(missing)
+}
+
+/// Enables every controller of the root control group for the groups below it; each must be named (Documentation/admin-guide/cgroup-v2.rst).
+fn hand_controllers_down() -> io::Result<()> {
+    let names = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")?;
+    let all: Vec<String> = names.split_whitespace().map(|name| format!("+{name}")).collect();
+    std::fs::write("/sys/fs/cgroup/cgroup.subtree_control", all.join(" "))
 }
 
 /// A file system that no box can live without could not be mounted. The box has to reboot.

@@ -103,15 +103,15 @@ impl Start {
             }
             Step::Watchdog => self.arm_watchdog()?,
             Step::Root => {
-                if self.fault == Some(Fault::HangBoot) {
-                    hang();
-                }
                 root::enter()?;
                 mounts::temporary().context("cannot mount /tmp")?;
                 say::line("root mounted");
             }
             Step::Modules => self.load_all_modules()?,
             Step::State => {
+                if self.fault == Some(Fault::HangBoot) {
+                    hang();
+                }
                 let settled = self.settle_state();
                 mounts::share().context("cannot share mounts with containers")?;
                 settled?;

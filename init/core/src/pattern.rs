@@ -75,8 +75,6 @@ fn bracket(pattern: &[u8], at: usize, byte: u8) -> Option<usize> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
-
     fn matches(pattern: &str, text: &str) -> bool {
         super::matches(pattern.as_bytes(), text.as_bytes())
     }

@@ -1,6 +1,7 @@
 //! Which links there are, and which have a carrier.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -69,7 +70,7 @@ async fn seen(shared: &Shared, links: &mut BTreeMap<u32, Ours>, message: &LinkMe
         gone(shared, links, index).await;
         return;
     }
-    if !links.contains_key(&index) {
+    if let Entry::Vacant(vacant) = links.entry(index) {
         prepare(shared, index, &link.name).await;
         let hardware_address =
             attribute(message, |attribute| if let LinkAttribute::Address(bytes) = attribute { Some(bytes.clone()) } else { None });
@@ -80,7 +81,7 @@ async fn seen(shared: &Shared, links: &mut BTreeMap<u32, Ours>, message: &LinkMe
             lease: watch::Sender::new(None),
             carrier: false,
         };
-        links.insert(index, ours);
+        vacant.insert(ours);
     }
     let Some(ours) = links.get_mut(&index) else { return };
     let carrier = message.header.flags.contains(LinkFlags::LowerUp);
