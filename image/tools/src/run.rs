@@ -1,0 +1,105 @@
+//! Running tools.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+
+/// Lines of a tool's messages that an error repeats: a compiler's last words with what led to them. What came before was reported.
+const REPEATED_LINES: usize = 60;
+
+/// A tool did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not be started.
+    #[error("cannot start {program}: prune the cache and build again")]
+    Start {
+        /// Its path.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What it says could not be read.
+    #[error("lost the connection to {program}: build again")]
+    Read {
+        /// Its path.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It failed.
+    #[error("{program} failed ({status}); the end of what it said:\n{messages}")]
+    Failed {
+        /// Its path.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// Its last messages.
+        messages: String,
+    },
+}
+
+/// Runs `command` to its end with nothing as its standard input, gives what it wrote to standard output, and hands each line of its messages (standard error) to
+/// `report`.
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub fn run(command: &mut Command, report: &mut dyn FnMut(&str)) -> Result<Vec<u8>, RunError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let lost = |source| RunError::Read { program: program.clone(), source };
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().map_err(|source| RunError::Start { program: program.clone(), source })?;
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let mut last = VecDeque::new();
+    // Both pipes are read at once: a tool that fills one while we wait at the other would wait for ever.
+    let read = thread::scope(|scope| {
+        let output = scope.spawn(|| {
+            let mut bytes = Vec::new();
+            output.map_or(Ok(0), |mut output| output.read_to_end(&mut bytes)).map(|_| bytes)
+        });
+        for line in errors.into_iter().flat_map(|errors| BufReader::new(errors).split(b'\n')) {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            report(&line);
+            if last.len() == REPEATED_LINES {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+        output.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+    });
+    let status = child.wait().map_err(lost)?;
+    if !status.success() {
+        return Err(RunError::Failed { program: program.clone(), status, messages: Vec::from(last).join("\n") });
+    }
+    read.map_err(lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn output_is_given_and_messages_are_reported() {
+        let mut messages = Vec::new();
+        let output = run(&mut shell("echo out; echo one >&2; echo two >&2"), &mut |line| messages.push(line.to_owned())).unwrap();
+        assert_eq!((output.as_slice(), messages), (b"out\n".as_slice(), vec!["one".to_owned(), "two".to_owned()]));
+    }
+
+    #[test]
+    fn a_tool_that_writes_more_than_a_pipe_holds_to_both_ends() {
+        let script = "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; echo 0123456789012345678901234567890123456789 >&2; i=$((i+1)); done";
+        assert_eq!(run(&mut shell(script), &mut |_| ()).unwrap().len(), 3000 * 41);
+    }
+
+    #[test]
+    fn a_failure_repeats_the_last_messages() {
+        let error = run(&mut shell("echo why >&2; exit 3"), &mut |_| ()).unwrap_err();
+        assert!(matches!(&error, RunError::Failed { messages, .. } if messages == "why"), "{error}");
+    }
+}
