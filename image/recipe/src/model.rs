@@ -1,7 +1,8 @@
 //! The checked recipe: what a build is made of, with no choice left in it.
 //!
-//! Every list is sorted or keeps the order of the file where order has a meaning; every path is checked; every default is filled in. The
-//! same recipe always gives an equal value, and equal values give equal images.
+//! Lists keep the order of the recipe where order has a meaning (packages, modules, words of a command) and are sorted by name or path
+//! elsewhere; every path is checked; every default is filled in. The same recipe always gives an equal value, and equal values give equal
+//! images.
 
 use std::collections::BTreeMap;
 
@@ -284,7 +285,7 @@ pub struct OciImage {
     pub reference: String,
     /// Where the archive goes in the root, e.g. `/usr/share/shoal/images/pause.tar`.
     pub path: String,
-    /// Files of its only layer, in the order of the file.
+    /// Files of its only layer, sorted by path.
     pub files: Vec<File>,
     /// Symbolic links of its layer.
     pub links: Vec<Link>,

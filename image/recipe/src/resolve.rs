@@ -43,6 +43,8 @@ fn recipe(report: &Report, path: &str, table: &Table, place: Place) -> Recipe {
     let version = fields.required("version", "\"1.0.0\"", read::parsed(scalar::version));
     let summary = fields.or("summary", String::new(), read::text);
     let epoch = fields.required("epoch", "2026-11-23T00:00:00Z", epoch);
+    // Read from the table by `Context`, since every part needs it.
+    fields.optional("archive", read::reference("archive", &context.archives));
     let recipe = Recipe {
         name: name.clone(),
         version,
@@ -90,6 +92,8 @@ struct Context {
     /// Directory of the recipe, from which paths of the result are seen.
     directory: String,
     archives: Vec<String>,
+    /// The archive of entries that name none.
+    default_archive: Option<String>,
     go: Vec<String>,
     c: Vec<String>,
     services: Vec<String>,
@@ -102,9 +106,16 @@ impl Context {
             Some(Value::Table(table)) => table.keys().cloned().collect(),
             _ => Vec::new(),
         };
+        let archives = keys("archives");
+        let default_archive = match (table.get("archive").map(|entry| &entry.node.value), archives.as_slice()) {
+            (Some(Value::Text(name)), _) => Some(name.clone()),
+            (_, [only]) => Some(only.clone()),
+            _ => None,
+        };
         Self {
             directory: path::directory(path).to_owned(),
-            archives: keys("archives"),
+            archives,
+            default_archive,
             go: keys("go"),
             c: keys("c"),
             services: keys("services"),
@@ -112,11 +123,12 @@ impl Context {
         }
     }
 
-    /// The archive of an entry: named, or the only one there is.
+    /// The archive of an entry: the one it names, or the default.
     fn archive(&self, fields: &mut Fields<'_, '_>) -> String {
-        match self.archives.as_slice() {
-            [only] => fields.or("archive", only.clone(), read::reference("archive", &self.archives)),
-            several => fields.required("archive", "\"debian\"", read::reference("archive", several)),
+        let read = read::reference("archive", &self.archives);
+        match &self.default_archive {
+            Some(default) => fields.or("archive", default.clone(), read),
+            None => fields.required("archive", "\"debian\"", read),
         }
     }
 

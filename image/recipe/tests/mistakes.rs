@@ -180,6 +180,13 @@ const CASES: &[Case] = &[
         message: "`busybox` is not a full reference of an image",
         help: "with registry and tag",
     },
+    Case {
+        old: "name = ",
+        new: "archive = \"debain\"\nname = ",
+        at: (1, 11),
+        message: "there is no archive `debain`",
+        help: "did you mean `debian`?",
+    },
     Case { old: "", new: "[outputs]\nformats = [\"vmdk\"]\n", at: (16, 12), message: "`vmdk` is not one of the words", help: "\"qcow2\"" },
     Case {
         old: "",

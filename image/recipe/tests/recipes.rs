@@ -51,3 +51,18 @@ fn the_product_has_no_shell() {
     assert_eq!(named.filter(|path| shells.iter().any(|shell| path.ends_with(shell))).count(), 0);
     assert!(!recipe.packages.iter().any(|package| ["bash", "dash", "busybox", "busybox-static"].contains(&package.name.as_str())));
 }
+
+#[test]
+fn the_example_for_newcomers_is_a_valid_recipe() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let readme = std::fs::read_to_string(directory.join("README.md")).unwrap();
+    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let recipe = resolve("site.toml", |path| match path {
+        "site.toml" => Ok(example.to_owned()),
+        path => std::fs::read_to_string(directory.join(path)),
+    });
+    if let Err(error) = recipe {
+        let problems: Vec<_> = error.problems.iter().map(|problem| format!("{:?} {problem}", problem.position())).collect();
+        panic!("{problems:#?}");
+    }
+}
