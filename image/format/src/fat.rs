@@ -80,7 +80,7 @@ pub enum FatError {
         path: String,
         /// What the writer said.
         #[source]
-        source: PathError,
+        source: Box<PathError>,
     },
 }
 
@@ -118,7 +118,7 @@ pub fn write(tree: &Tree, volume: &Volume<'_>) -> Result<SparseImage, FatError> 
         }
         Err(source) => {
             let path = source.path().map(|path| String::from_utf8_lossy(path).into_owned()).unwrap_or_default();
-            Err(FatError::Name { path, source })
+            Err(FatError::Name { path, source: Box::new(source) })
         }
     }
 }
@@ -156,7 +156,9 @@ fn hadris_tree(tree: &Tree) -> Result<HadrisTree, FatError> {
             NodeKind::File(contents) => Node::file(Content::bytes(contents.to_vec())),
             NodeKind::Symlink(_) => return Err(FatError::Symlink { path: path.clone() }),
         };
-        target.insert(path.trim_start_matches('/'), node).map_err(|source| FatError::Name { path: path.clone(), source })?;
+        target
+            .insert(path.trim_start_matches('/'), node)
+            .map_err(|source| FatError::Name { path: path.clone(), source: Box::new(source) })?;
     }
     Ok(target)
 }

@@ -79,17 +79,21 @@ pub enum IsoError {
         path: String,
         /// What the writer said.
         #[source]
-        source: PathError,
+        source: Box<PathError>,
     },
     /// The file system could not be laid out.
     #[error("the ISO could not be laid out; check that GRUB's El Torito image and the UEFI image are whole")]
-    Layout(#[source] PathError),
+    Layout(#[source] Box<PathError>),
     /// GRUB's boot sector is wrong.
     #[error("the ISO cannot boot as a BIOS disk")]
     Grub(#[from] GrubError),
     /// The partition table could not be written.
     #[error("the ISO's partition table could not be written")]
     Gpt(#[from] GptError),
+}
+
+fn layout(source: PathError) -> IsoError {
+    IsoError::Layout(Box::new(source))
 }
 
 /// Writes an ISO.
@@ -103,12 +107,12 @@ pub fn write(iso: &Iso<'_>) -> Result<SparseImage, IsoError> {
     }
     let files = files(iso)?;
     let options = options(iso);
-    let plain = hadris_iso::plan(&files, &options).map_err(IsoError::Layout)?.size();
+    let plain = hadris_iso::plan(&files, &options).map_err(layout)?.size();
     let bytes = (plain.div_ceil(BLOCK) + BACKUP_BLOCKS) * BLOCK;
     // The volume covers its backup table: what copies "the ISO" by the length it states copies that too.
     let options = options.with_min_image_blocks(bytes / BLOCK);
     let mut image = SparseImage::new(bytes);
-    let report = hadris_iso::sync::write(Device(&mut image), &files, &options).map_err(IsoError::Layout)?;
+    let report = hadris_iso::sync::write(Device(&mut image), &files, &options).map_err(layout)?;
     let place = |path: &str| -> (u64, u64) {
         let extents = report.extents(path.trim_start_matches('/')).unwrap_or_default();
         let first = extents.first().expect("a file that was written has a place");
@@ -165,7 +169,9 @@ fn options(iso: &Iso<'_>) -> IsoOptions {
 fn files(iso: &Iso<'_>) -> Result<HadrisTree, IsoError> {
     let mut files = HadrisTree::new();
     let mut insert = |path: &str, node: Node| {
-        files.insert(path.trim_start_matches('/'), node).map_err(|source| IsoError::File { path: path.to_owned(), source })
+        files
+            .insert(path.trim_start_matches('/'), node)
+            .map_err(|source| IsoError::File { path: path.to_owned(), source: Box::new(source) })
     };
     for (path, node) in iso.tree {
         let node = match &node.kind {

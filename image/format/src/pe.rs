@@ -24,7 +24,7 @@ const PE_OFFSET: usize = 0x3c;
 const PE32_PLUS: u16 = 0x020b;
 
 /// One section of a PE image. Lengths and places are in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Section {
     /// Its name, at most 8 bytes.
     pub name: String,

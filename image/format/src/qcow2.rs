@@ -92,7 +92,7 @@ pub fn write(image: &SparseImage, mut writer: impl Write) -> io::Result<()> {
     let mut next_table = layout.level_2_start();
     let level_1 = (0..image.len().div_ceil(CLUSTER * TABLE_ENTRIES)).map(|number| {
         let present = tables.contains(&number);
-        let entry = if present { next_table * CLUSTER | COPIED } else { 0 };
+        let entry = if present { (next_table * CLUSTER) | COPIED } else { 0 };
         next_table += u64::from(present);
         entry
     });
@@ -105,7 +105,7 @@ pub fn write(image: &SparseImage, mut writer: impl Write) -> io::Result<()> {
                 return 0;
             }
             next_data += 1;
-            (next_data - 1) * CLUSTER | COPIED
+            ((next_data - 1) * CLUSTER) | COPIED
         });
         write_table(&mut writer, 1, entries)?;
     }
