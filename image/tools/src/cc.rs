@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use shoal_contract::boot::Arch;
 
-use crate::root::{MissingTool, ToolRoot};
+use crate::root::{MissingTool, ToolRoot, temporary_directory};
 use crate::run::{self, RunError};
 use crate::script::quoted;
 
@@ -85,8 +87,8 @@ impl CCompiler {
         let output = std::path::absolute(output).map_err(|_| CompileError::Path(output.to_owned()))?;
         // The file by its name alone, in its directory: then no message and no `__FILE__` has a path of this machine.
         let (Some(directory), Some(name)) = (source.parent(), source.file_name()) else { return Err(unusable()) };
-        let mut command = std::process::Command::new(&self.gcc);
-        command.env_clear().env("PATH", self.root.search_path()).env("LC_ALL", "C").env("TZ", "UTC");
+        let mut command = Command::new(&self.gcc);
+        command.env_clear().env("PATH", self.root.search_path()).env("LC_ALL", "C").env("TZ", "UTC").envs(temporary_directory());
         command.current_dir(directory).arg(format!("--sysroot={}", self.root.root().display())).args(FLAGS);
         command.args(flags).arg("-o").arg(&output).arg(name);
         run::run(&mut command, report).map(drop).map_err(|error| CompileError::Run { source_file: source.clone(), source: error })
@@ -114,7 +116,6 @@ impl CCompiler {
 
 /// Writes an executable script unless it is there. Nobody sees half of it: programs of several builds may run it at once.
 pub(crate) fn write_script(path: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     if fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
         return Ok(());
     }
@@ -122,4 +123,60 @@ pub(crate) fn write_script(path: &Path, text: &str) -> io::Result<()> {
     fs::write(&new, text)?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
     fs::rename(new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A root whose compilers print their arguments, one a line.
+    fn root() -> (tempfile::TempDir, ToolRoot) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("with blank");
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        for triplet in Arch::ALL.map(Arch::gnu_triplet) {
+            for program in ["gcc-9", "gcc-14", "gcc-ar-14", "ar"] {
+                let text = format!("#!/bin/sh\nprintf '%s\\n' {program} \"$PATH\" \"$@\"\n");
+                write_script(&root.join(format!("usr/bin/{triplet}-{program}")), &text).unwrap();
+            }
+        }
+        (directory, ToolRoot::at(&root))
+    }
+
+    fn arguments(compiler: &CCompiler, directory: &Path, arguments: &[&str]) -> Vec<String> {
+        let script = directory.join("script");
+        write_script(&script, &compiler.script(&[("/a b".to_owned(), "/c".to_owned())])).unwrap();
+        let output = run::run(Command::new("/bin/sh").arg(&script).args(arguments), &mut |_| ()).unwrap();
+        String::from_utf8(output).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_newest_compiler_is_found_by_number() {
+        let (_directory, root) = root();
+        let compiler = CCompiler::find(&root, Arch::Arm64).unwrap();
+        assert!(compiler.gcc.ends_with("usr/bin/aarch64-linux-gnu-gcc-14"), "{}", compiler.gcc.display());
+    }
+
+    #[test]
+    fn programs_for_the_build_machine_run_from_the_root_and_static_ones_are_left_alone() {
+        let (directory, root) = root();
+        let compiler = CCompiler::find(&root, Arch::Amd64).unwrap();
+        let place = root.root().display();
+        let common = [
+            "gcc-14".to_owned(),
+            format!("{place}/usr/bin:{place}/usr/sbin"),
+            format!("--sysroot={place}"),
+            "-ffile-prefix-map=/a b=/c".to_owned(),
+        ];
+        let dynamic = [
+            format!("-Wl,--dynamic-linker={place}/usr/lib64/ld-linux-x86-64.so.2"),
+            format!("-Wl,-rpath,{place}/usr/lib/x86_64-linux-gnu"),
+        ];
+        let own = ["x.o".to_owned(), "-o".to_owned(), "a b".to_owned()];
+        assert_eq!(arguments(&compiler, directory.path(), &["x.o", "-o", "a b"]), [&common[..], &dynamic, &own].concat());
+        for kind in ["-static", "-static-pie", "-shared", "-c"] {
+            let own = [own.as_slice(), &[kind.to_owned()]].concat();
+            assert_eq!(arguments(&compiler, directory.path(), &["x.o", "-o", "a b", kind]), [&common[..], &own].concat());
+        }
+    }
 }

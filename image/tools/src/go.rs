@@ -14,7 +14,7 @@ use serde::Deserialize;
 use shoal_cache::{Cache, CacheError, Digest, StepError};
 use shoal_contract::boot::Arch;
 
-use crate::root::{MissingTool, ToolRoot};
+use crate::root::{MissingTool, ToolRoot, temporary_directory};
 use crate::run::{self, RunError};
 
 /// Version of how programs are compiled: part of the keys of steps that do.
@@ -276,7 +276,7 @@ impl Go {
     fn command(&self, settings: &GoSettings) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().envs(env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| NETWORK_VARIABLES.contains(&name))));
-        command.envs(&settings.0).env("LC_ALL", "C").env("TZ", "UTC");
+        command.envs(&settings.0).envs(temporary_directory()).env("LC_ALL", "C").env("TZ", "UTC");
         command.env("GOMODCACHE", &self.modules).env("GOCACHE", &self.compiled).env("GOPATH", &self.path);
         // What the user's Go is set to says nothing here, and no other toolchain takes this one's place.
         command.env("GOENV", "off").env("GOTOOLCHAIN", "local").env("GOWORK", "off").env("GOTELEMETRY", "off");

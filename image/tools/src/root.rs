@@ -1,5 +1,7 @@
 //! Tool roots.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -114,6 +116,12 @@ impl ToolRoot {
         Ok(Self { name: name.to_owned(), root: step.dir, digest: Digest::of_fields(digests) })
     }
 
+    /// A root that was made by hand.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { name: "test".to_owned(), root: root.to_owned(), digest: Digest::of(b"") }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -150,7 +158,7 @@ impl ToolRoot {
         places.into_iter().find(|path| path.is_file()).ok_or_else(|| self.missing(format!("program `{program}`")))
     }
 
-    /// A command that runs a program of it, with nothing of the caller's environment: `PATH` has only the root's programs, `LC_ALL` is `C`,
+    /// A command that runs a program of it, with nothing of the caller's environment but `TMPDIR`: `PATH` has only the root's programs, `LC_ALL` is `C`,
     /// `TZ` is `UTC`. `SOURCE_DATE_EPOCH` is not set either: mkfs.erofs gives other bytes with it than without, and who wants it sets it.
     ///
     /// # Errors
@@ -159,6 +167,7 @@ impl ToolRoot {
         let path = self.program(program)?;
         let mut command = self.interpreted(&path).unwrap_or_else(|| Command::new(&path));
         command.env_clear().env("PATH", self.search_path()).env("LC_ALL", "C").env("TZ", "UTC");
+        command.envs(temporary_directory());
         // Python would write what it compiled beside the sources.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         Ok(command)
@@ -187,4 +196,9 @@ impl ToolRoot {
         command.args(argument).arg(path);
         Some(command)
     }
+}
+
+/// Where the user wants temporary files: the default may be too small for what a linker writes. It has no influence on results.
+pub(crate) fn temporary_directory() -> Option<(&'static str, OsString)> {
+    env::var_os("TMPDIR").map(|directory| ("TMPDIR", directory))
 }

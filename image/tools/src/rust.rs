@@ -12,7 +12,7 @@ use shoal_cache::Digest;
 use shoal_contract::boot::Arch;
 
 use crate::cc::{CCompiler, write_script};
-use crate::root::{MissingTool, ToolRoot};
+use crate::root::{MissingTool, ToolRoot, temporary_directory};
 use crate::run::{self, RunError};
 use crate::script::quoted;
 
@@ -199,6 +199,7 @@ impl RustToolchain {
             |name: &str| NETWORK_VARIABLES.contains(&name) || NETWORK_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         command.env_clear().envs(env::vars_os().filter(|(name, _)| name == "HOME" || name.to_str().is_some_and(is_for_network)));
         command.env("CARGO_HOME", &self.cargo_home).env("PATH", self.root.search_path()).env("LC_ALL", "C").env("TZ", "UTC");
+        command.envs(temporary_directory());
         // The rest is against settings of the user's Cargo that would change the bits: an empty variable wins over its file.
         command.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env("RUSTC", &self.rustc);
         command.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "").env("CARGO_INCREMENTAL", "0");
