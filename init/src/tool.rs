@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_program_that_never_ends_is_given_up() {
-        let error = run("/bin/sh", &["-c", "read never < /dev/zero; sleep 3600"], Duration::from_millis(20)).unwrap_err();
+        let error = run("/bin/sh", &["-c", "exec sleep 3600"], Duration::from_millis(20)).unwrap_err();
         assert!(error.to_string().contains("was not done"));
     }
 }
