@@ -13,7 +13,7 @@ import (
 // kubectl repeats k8s.io/kubernetes/cmd/kubectl.
 func kubectl() int {
 	// Building the command already logs (plugins, kuberc), so the verbosity is read before the flags are. A bad one is reported there.
-	_ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
+	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 		util.CheckErr(err) // Prints the error as kubectl's users know it, and exits.
 	}
