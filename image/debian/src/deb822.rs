@@ -43,7 +43,7 @@ impl<'a> Paragraph<'a> {
     }
 
     /// Fields with their values, in order. A value of several lines keeps its line breaks and the blanks its lines begin with; blanks around
-    /// the whole value are cut off. Lines that are no field (no colon) are skipped.
+    /// the whole value are cut off. Comments between its lines (lines that begin with `#`) are kept. Lines that are no field (no colon) are skipped.
     #[must_use]
     pub fn fields(&self) -> Fields<'a> {
         Fields { rest: self.text }
@@ -71,8 +71,17 @@ impl<'a> Iterator for Fields<'a> {
                 return None;
             }
             let mut end = line_end(self.rest);
-            while end < self.rest.len() && matches!(self.rest.as_bytes()[end], b' ' | b'\t') {
-                end += line_end(&self.rest[end..]);
+            let mut next = end;
+            loop {
+                match self.rest.as_bytes().get(next) {
+                    Some(b' ' | b'\t') => {
+                        next += line_end(&self.rest[next..]);
+                        end = next;
+                    }
+                    // A comment belongs to a value only when the value goes on behind it.
+                    Some(b'#') => next += line_end(&self.rest[next..]),
+                    _ => break,
+                }
             }
             let (field, behind) = self.rest.split_at(end);
             self.rest = behind;
@@ -112,6 +121,12 @@ mod tests {
     fn comments_and_lines_without_a_colon_are_no_fields() {
         let paragraph = Paragraph::new("# Types: rpm\nTypes: deb\nnonsense\nSuites: trixie");
         assert_eq!(paragraph.fields().collect::<Vec<_>>(), [("Types", "deb"), ("Suites", "trixie")]);
+    }
+
+    #[test]
+    fn a_comment_does_not_end_a_value_that_goes_on() {
+        let paragraph = Paragraph::new("URIs: one\n# why\n two\n# Types: rpm\nTypes: deb\n");
+        assert_eq!(paragraph.fields().collect::<Vec<_>>(), [("URIs", "one\n# why\n two"), ("Types", "deb")]);
     }
 
     #[test]

@@ -190,10 +190,12 @@ impl<'c> Downloader<'c> {
         let queue = Mutex::new(missing);
         let stop = Stop::default();
         let results = Mutex::new(Vec::new());
+        // A function, so that the queue is not locked while a download runs.
+        let next = || lock(&queue).pop_front();
         thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| {
-                    while let Some(number) = lock(&queue).pop_front() {
+                    while let Some(number) = next() {
                         let wanted = &wanted[number];
                         progress.started(&wanted.label, wanted.size);
                         let result = self.one(wanted, progress, &stop);
