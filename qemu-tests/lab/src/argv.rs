@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::accelerator::Accelerator;
 use crate::disk::Format;
-use crate::machine::{Arch, Bus, Drive, Firmware, Machine};
+use crate::machine::{Arch, Bus, Drive, Firmware, Machine, NetworkBoot};
 use crate::qemu::Qemu;
 
 /// Where one run of a box is connected.
@@ -55,10 +55,12 @@ pub(crate) fn argv(machine: &Machine, qemu: &Qemu, accelerator: Accelerator, pla
 }
 
 fn platform(arguments: &mut Arguments, machine: &Machine, accelerator: Accelerator) {
-    // The Cortex-A72 is what a Raspberry Pi 4 has. Without five-level page tables the emulator walks one level less at each miss.
-    let (board, emulated) = match machine.arch {
-        Arch::X86_64 => ("q35", "max,la57=off"),
-        Arch::Aarch64 => ("virt,gic-version=3", "cortex-a72"),
+    // The Cortex-A72 is what a Raspberry Pi 4 has. UEFI's network stack wants random numbers from the processor (EDK2 2024.08), which
+    // that one lacks. Without five-level page tables the emulator walks one level less at each miss.
+    let (board, emulated) = match (machine.arch, machine.network_boot) {
+        (Arch::X86_64, _) => ("q35", "max,la57=off"),
+        (Arch::Aarch64, None) => ("virt,gic-version=3", "cortex-a72"),
+        (Arch::Aarch64, Some(_)) => ("virt,gic-version=3", "max,pauth-impdef=on"),
     };
     let (accel, cpu) = match accelerator {
         Accelerator::Kvm => ("kvm", "host"),
@@ -82,6 +84,15 @@ fn firmware(arguments: &mut Arguments, machine: &Machine, qemu: &Qemu, places: &
             let (code, _) = qemu.uefi(machine.arch);
             arguments.path("-drive", "if=pflash,unit=0,format=raw,readonly=on,file=", code);
             arguments.path("-drive", "if=pflash,unit=1,format=raw,file=", &places.variables);
+            // Switches of EDK2's PlatformBootManager, described in OvmfPkg/README.
+            let off: &[&str] = match machine.network_boot {
+                Some(NetworkBoot::Http) => &["IPv4PXESupport", "IPv6PXESupport"],
+                Some(NetworkBoot::Pxe) => &["IPv6PXESupport"],
+                None => &[],
+            };
+            for switch in off {
+                arguments.text("-fw_cfg", &format!("name=opt/org.tianocore/{switch},string=n"));
+            }
         }
         Firmware::Bios => {}
         Firmware::Kernel { kernel, initrd, command_line } => {
@@ -102,7 +113,7 @@ fn drives(arguments: &mut Arguments, machine: &Machine) {
         arguments.text("-device", "ich9-ahci,id=sata");
     }
     let mut sata_ports = 0..;
-    let first_boot = if machine.network_boot { machine.nics.len() } else { 0 };
+    let first_boot = if machine.network_boot.is_some() { machine.nics.len() } else { 0 };
     for (number, drive) in machine.drives.iter().enumerate() {
         backend(arguments, number, drive);
         let boot = first_boot + number + 1;
@@ -154,11 +165,11 @@ fn nics(arguments: &mut Arguments, machine: &Machine, places: &Places) {
         arguments.path("-netdev", &netdev, socket);
         let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
         let mut device = format!("virtio-net-pci,id=nic{number},netdev=net{number},mac={mac}");
-        if machine.network_boot {
+        if machine.network_boot.is_some() {
             device.push_str(&format!(",bootindex={}", number + 1));
         }
         // The option ROM is iPXE, which a BIOS needs. UEFI has a network stack of its own, and HTTP boot is in that one.
-        if !(machine.network_boot && machine.firmware == Firmware::Bios) {
+        if !(machine.network_boot.is_some() && machine.firmware == Firmware::Bios) {
             device.push_str(",romfile=");
         }
         arguments.text("-device", &device);
@@ -256,7 +267,9 @@ mod tests {
             (arm().cdrom("x.iso"), "-device usb-storage,bus=usb.0,drive=cdrom,bootindex=1"),
             (x86().nic("lan"), "-netdev stream,id=net0,server=off,addr.type=unix,addr.path=net0.socket"),
             (x86().nic("lan"), "-device virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:00:01:00,romfile="),
-            (x86().nic("lan").network_boot(), "mac=52:54:00:00:01:00,bootindex=1,romfile="),
+            (x86().nic("lan").network_boot(NetworkBoot::Pxe), "mac=52:54:00:00:01:00,bootindex=1,romfile="),
+            (arm().nic("lan").network_boot(NetworkBoot::Http), "-cpu max,pauth-impdef=on"),
+            (x86().nic("lan").network_boot(NetworkBoot::Http), "-fw_cfg name=opt/org.tianocore/IPv4PXESupport,string=n"),
             (x86().nic("lan").nic("wan"), "mac=52:54:00:00:01:01"),
             (x86().watchdog(), "-device i6300esb,id=watchdog -action watchdog=reset"),
             (x86().clock("1970-01-01T00:00:00"), "-rtc base=1970-01-01T00:00:00,clock=vm"),
@@ -271,14 +284,14 @@ mod tests {
 
     #[test]
     fn a_bios_that_boots_from_the_network_keeps_its_option_rom() {
-        let machine = Machine::new("box", Arch::X86_64).firmware(Firmware::Bios).nic("lan").network_boot();
+        let machine = Machine::new("box", Arch::X86_64).firmware(Firmware::Bios).nic("lan").network_boot(NetworkBoot::Pxe);
         assert!(!line(&machine, Accelerator::Tcg).contains("romfile"));
     }
 
     #[test]
     fn disks_boot_in_order_after_the_network() {
         let drive = |path| Drive::new(disk(path), Bus::Ahci);
-        let machine = Machine::new("box", Arch::X86_64).drive(drive("a")).drive(drive("b")).nic("lan").network_boot();
+        let machine = Machine::new("box", Arch::X86_64).drive(drive("a")).drive(drive("b")).nic("lan").network_boot(NetworkBoot::Pxe);
         let line = line(&machine, Accelerator::Tcg);
         assert!(line.contains("ide-hd,bus=sata.0,drive=disk0,serial=disk0,bootindex=2"));
         assert!(line.contains("ide-hd,bus=sata.1,drive=disk1,serial=disk1,bootindex=3"));

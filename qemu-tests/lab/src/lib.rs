@@ -51,7 +51,7 @@ pub use accelerator::Accelerator;
 pub use console::Console;
 pub use disk::{Disk, DiskError, Format};
 pub use lab::{Lab, LabError};
-pub use machine::{Arch, Bus, Drive, Firmware, Machine, Nic};
+pub use machine::{Arch, Bus, Drive, Firmware, Machine, NetworkBoot, Nic};
 pub use net::{Net, NetConfig, NetError};
 pub use qemu::Qemu;
 pub use qmp::{Qmp, QmpError, QmpEvent};

@@ -85,6 +85,15 @@ impl Drive {
     }
 }
 
+/// How a box boots from the network. A BIOS has [`NetworkBoot::Pxe`] alone, which is iPXE in the card's option ROM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkBoot {
+    /// DHCP and TFTP over IPv4.
+    Pxe,
+    /// DHCP and HTTP over IPv4. PXE is switched off, because UEFI would wait for it first, a minute for each IP version.
+    Http,
+}
+
 /// A network card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nic {
@@ -114,7 +123,7 @@ pub struct Machine {
     /// Network cards.
     pub nics: Vec<Nic>,
     /// Network boot before disks; without it the network is not booted from.
-    pub network_boot: bool,
+    pub network_boot: Option<NetworkBoot>,
     /// An i6300esb watchdog that resets the box.
     pub watchdog: bool,
     /// What the battery clock says at power-on, `YYYY-MM-DDTHH:MM:SS` UTC; the host's time without it.
@@ -138,7 +147,7 @@ impl Machine {
             drives: Vec::new(),
             cdrom: None,
             nics: Vec::new(),
-            network_boot: false,
+            network_boot: None,
             watchdog: false,
             clock: None,
             stop_at_reset: false,
@@ -178,8 +187,8 @@ impl Machine {
     }
 
     /// Boots from the network first.
-    pub fn network_boot(self) -> Self {
-        Self { network_boot: true, ..self }
+    pub fn network_boot(self, network_boot: NetworkBoot) -> Self {
+        Self { network_boot: Some(network_boot), ..self }
     }
 
     /// With a hardware watchdog.

@@ -247,7 +247,7 @@ impl Server {
         ]
     }
 
-    /// The rule for this client, and the vendor class that it must see in the answer (UEFI 2.10, 24.7.3; PXE 2.1).
+    /// The rule for this client, and the vendor class that it must see in the answer (UEFI 2.10, 24.7.3).
     fn boot_rule(&self, message: &Message) -> Option<(Option<&'static str>, &BootRule)> {
         let vendor = message.text(option::VENDOR_CLASS).unwrap_or_default();
         let ipxe = message.text(option::USER_CLASS).is_some_and(|class| class.contains("iPXE"));
@@ -256,7 +256,8 @@ impl Server {
         } else if ipxe {
             (BootClient::Ipxe, None)
         } else if vendor.starts_with("PXEClient") {
-            (BootClient::Pxe, Some("PXEClient"))
+            // Without PXE's own option 43 an answer of class `PXEClient` would be none to it; without the class it is plain BOOTP.
+            (BootClient::Pxe, None)
         } else {
             return None;
         };

@@ -159,7 +159,7 @@ fn each_boot_client_gets_the_file_of_its_rule() {
         ("HTTPClient:Arch:00016:UNDI:003001", "", 16, Some("http://10.0.0.1/amd64.efi"), Some("HTTPClient")),
         ("HTTPClient:Arch:00019:UNDI:003001", "", 19, Some("http://10.0.0.1/arm64.efi"), Some("HTTPClient")),
         ("PXEClient:Arch:00000:UNDI:002001", "iPXE", 0, Some("http://10.0.0.1/boot.ipxe"), None),
-        ("PXEClient:Arch:00000:UNDI:002001", "", 0, Some("undionly.kpxe"), Some("PXEClient")),
+        ("PXEClient:Arch:00000:UNDI:002001", "", 0, Some("undionly.kpxe"), None),
         ("PXEClient:Arch:00007:UNDI:003001", "", 7, None, None),
         ("shoal", "", 16, None, None),
     ];
