@@ -24,7 +24,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/ready"       // The readiness probe.
 	_ "github.com/coredns/coredns/plugin/reload"      // Take up a changed Corefile.
 	_ "github.com/coredns/coredns/plugin/rewrite"     // Map names to names.
-	_ "github.com/coredns/coredns/plugin/template"    // Answers by pattern.
 )
 
 func main() {
