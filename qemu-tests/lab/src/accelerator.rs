@@ -1,7 +1,8 @@
 //! KVM or software emulation: decided by booting, because a machine may offer a `/dev/kvm` on which firmware or kernels hang.
 //!
 //! The probe is a whole UEFI boot on KVM, with page tables, MSRs and timers, up to a program of a few bytes that ends QEMU with a
-//! number of its own. Anything else (an error, a hang, another number) means emulation, which is slow and always works.
+//! number of its own. Anything else (an error, a hang, another number) means emulation, which is slow and always works. Where firmware
+//! boots and only kernels hang, `SHOAL_LAB_KVM=no` is the way out.
 
 mod program;
 
@@ -21,6 +22,9 @@ use crate::qemu::{MODULE_DIR_VARIABLE, Qemu};
 /// For the probe. KVM that works takes two seconds; a hang costs this once per boot of the host.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
+/// Set to `no`, it forbids KVM without asking it.
+const VARIABLE: &str = "SHOAL_LAB_KVM";
+
 /// What runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
@@ -37,7 +41,10 @@ impl Accelerator {
     /// KVM for guests of the host's architecture where it boots, otherwise emulation. What was found out is noted in `directory`, for
     /// other processes of this boot of the host.
     pub async fn choose(qemu: &Qemu, arch: Arch, directory: &Path) -> Self {
-        if Arch::host() != Some(arch) || OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
+        if std::env::var_os(VARIABLE).is_some_and(|value| value == "no")
+            || Arch::host() != Some(arch)
+            || OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err()
+        {
             return Self::Tcg;
         }
         let boots = KVM_BOOTS.get_or_init(|| async {

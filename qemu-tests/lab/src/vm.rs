@@ -94,13 +94,14 @@ pub enum ExitError {
 /// A box. Dropping it cuts its power; its disks and logs are the lab's.
 #[derive(Debug)]
 pub struct Vm {
+    // First, because fields are dropped in order: QEMU ends before its directory may go away.
+    run: Run,
     machine: Machine,
     lab: Lab,
     directory: PathBuf,
     sockets: tempfile::TempDir,
     ports: Vec<Socket>,
     nics: Vec<(PathBuf, [u8; 6])>,
-    run: Run,
 }
 
 /// One power-on. Console and control stay readable after its end.

@@ -155,7 +155,7 @@ fn each_boot_client_gets_the_file_of_its_rule() {
         rule(BootClient::Ipxe, None, "http://10.0.0.1/boot.ipxe"),
         rule(BootClient::Pxe, Some(0), "undionly.kpxe"),
     ];
-    let cases: [(&str, &str, u16, Option<&str>, Option<&str>); 6] = [
+    let cases = [
         ("HTTPClient:Arch:00016:UNDI:003001", "", 16, Some("http://10.0.0.1/amd64.efi"), Some("HTTPClient")),
         ("HTTPClient:Arch:00019:UNDI:003001", "", 19, Some("http://10.0.0.1/arm64.efi"), Some("HTTPClient")),
         ("PXEClient:Arch:00000:UNDI:002001", "iPXE", 0, Some("http://10.0.0.1/boot.ipxe"), None),
@@ -167,7 +167,7 @@ fn each_boot_client_gets_the_file_of_its_rule() {
         let mut discover = message(MessageType::Discover, 1);
         discover.options.insert(option::VENDOR_CLASS, vendor.into());
         discover.options.insert(option::USER_CLASS, user.into());
-        discover.options.insert(option::ARCHITECTURE, architecture.to_be_bytes().into());
+        discover.options.insert(option::ARCHITECTURE, u16::to_be_bytes(architecture).into());
         let offer = server.handle(NOW, &discover).unwrap();
         assert_eq!(offer.text(option::BOOT_FILE).as_deref(), file, "{vendor} {user}");
         assert_eq!(offer.text(option::VENDOR_CLASS).as_deref(), class, "{vendor} {user}");
