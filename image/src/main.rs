@@ -1,2 +1,47 @@
-//! The `shoal` command.
-fn main() {}
+//! The `shoal` command; see the library for what it does.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use shoal::cli::{BenchCommand, Cli, Command};
+use shoal::project::RecipeFault;
+use shoal::run;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Command::Build(args) => run::build(args).map(drop),
+        Command::Boot(args) => shoal::boot::run(args),
+        Command::Lock(args) => run::lock(args),
+        Command::Inspect(args) => shoal::inspect::run(args),
+        Command::Cache(args) => run::cache(args),
+        Command::Bench(args) => match &args.command {
+            BenchCommand::Boot { .. } => Ok(()),
+        },
+        Command::Completions { shell } => {
+            run::completions(*shell);
+            Ok(())
+        }
+        Command::Man { dir } => run::man(dir),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints an error with all its causes, once. A recipe's faults are shown with the offending lines.
+fn report(error: anyhow::Error) {
+    match error.downcast::<RecipeFault>() {
+        Ok(fault) => eprintln!("{:?}", miette::Report::new(*fault.0)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+        }
+    }
+}

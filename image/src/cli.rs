@@ -1,0 +1,264 @@
+//! The command line of `shoal`, and with it the help, the completions and the man pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shoal_contract::Arch;
+
+/// Builds bootable, immutable edge appliance images, and boots them.
+///
+/// A recipe names what goes into an image: Debian packages, crates, Go programs, files. Its lock pins every source by SHA-256. From both, `shoal build` makes a
+/// disk image, a hybrid ISO, a qcow2 disk and a network-boot image for Intel and Arm: the same bits on every machine, without root, and without
+/// anything installed but cargo and a C linker.
+#[derive(Debug, Parser)]
+#[command(name = "shoal", version, after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the images of a recipe.
+    ///
+    /// Writes NAME-VERSION-ARCH.img, .iso, .qcow2 and .efi, vmlinuz and initrd, the zstd forms, sbom.cdx.json, manifest.json and SHA256SUMS into --out. A build that
+    /// fails leaves --out as it was. What was built before and has not changed is taken from the cache.
+    #[command(after_help = "Examples:\n  shoal build                          the product, for this machine's architecture\n  shoal build --arch amd64 --arch arm64\n  shoal build my.toml --out /tmp/my --offline\n  sudo dd if=out/shoal-0.1.0-amd64.img of=/dev/sdX bs=4M conv=fsync")]
+    Build(BuildArgs),
+    /// Build an image and boot it in an emulated box on this machine.
+    ///
+    /// Needs no root and touches no network: the box's cable is unplugged. Its serial console is shown here. Ctrl-C ends the box; nothing of it is left.
+    #[command(after_help = "Examples:\n  shoal boot                                     build the demonstration image, boot it, wait for its container\n  shoal boot shoal --until 'services starting'\n  shoal boot out/shoal-0.1.0-amd64.img           boot an image built before")]
+    Boot(BootArgs),
+    /// Write or check the lock of a recipe.
+    ///
+    /// The lock stands next to the recipe (RECIPE.lock) and pins every Debian package, Go module, crate, download and local file by SHA-256. Without --update, what is
+    /// locked already stays as it is, and only what the recipe newly needs is added.
+    #[command(after_help = "Examples:\n  shoal lock              after changing what a recipe takes in\n  shoal lock --update     take the archives' newest versions")]
+    Lock(LockArgs),
+    /// Show what an image is made of and what each part weighs.
+    Inspect(InspectArgs),
+    /// Show or empty the cache.
+    Cache(CacheArgs),
+    /// Measure images on this machine.
+    Bench(BenchArgs),
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  shoal completions bash > ~/.local/share/bash-completion/completions/shoal")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory.
+    Man {
+        /// The directory; it is created.
+        dir: PathBuf,
+    },
+}
+
+/// Where things come from and how progress is shown: the same for all commands that build.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The cache of sources, tools and build results [default: $XDG_CACHE_HOME/shoal or ~/.cache/shoal].
+    #[arg(long, env = "SHOAL_CACHE", value_name = "DIR", global = true)]
+    pub cache: Option<PathBuf>,
+    /// Use nothing but the cache: no network.
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Take packages of the archives named ORIGIN (debian, debian-security) from URI instead of from this machine's apt settings.
+    #[arg(long, value_name = "ORIGIN=URI", value_parser = parse_mirror, global = true)]
+    pub mirror: Vec<(String, String)>,
+    /// Print one JSON object per event on standard output.
+    #[arg(long, global = true, conflicts_with = "plain")]
+    pub json: bool,
+    /// Print plain lines even on a terminal.
+    #[arg(long, global = true)]
+    pub plain: bool,
+}
+
+/// Arguments of `shoal build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// A recipe: a path, or the name of one in recipes/.
+    #[arg(default_value = "shoal")]
+    pub recipe: String,
+    /// Architecture to build for; may be given twice [default: this machine's].
+    #[arg(long, value_name = "amd64|arm64")]
+    pub arch: Vec<Arch>,
+    /// Directory for the results.
+    #[arg(long, short, default_value = "out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Write only these forms [default: the recipe's].
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMATS")]
+    pub format: Vec<FormatArg>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub common: Common,
+}
+
+/// A form of an image, as it is written on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// Raw disk image for dd.
+    Img,
+    /// Hybrid ISO.
+    Iso,
+    /// qcow2 disk.
+    Qcow2,
+    /// UKI for UEFI network boot.
+    Efi,
+    /// vmlinuz and initrd.
+    Kernel,
+}
+
+/// Arguments of `shoal boot`.
+#[derive(Debug, Args)]
+pub struct BootArgs {
+    /// A recipe (a path, or the name of one in recipes/), or an image that was built before (.img, .iso, .qcow2).
+    #[arg(default_value = "dev")]
+    pub what: String,
+    /// Architecture [default: this machine's].
+    #[arg(long, value_name = "amd64|arm64")]
+    pub arch: Option<Arch>,
+    /// End with success as soon as the box prints this [default for the recipe dev: the line its container prints].
+    #[arg(long, value_name = "TEXT")]
+    pub until: Option<String>,
+    /// Keep the box running until Ctrl-C.
+    #[arg(long, conflicts_with = "until")]
+    pub stay: bool,
+    /// Give up after this many seconds; emulated boxes are slow.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub deadline: u64,
+    /// Memory of the box in MiB.
+    #[arg(long, default_value_t = 2048, value_name = "MIB")]
+    pub memory: u32,
+    /// Processors of the box.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub cpus: u8,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub common: Common,
+}
+
+/// Arguments of `shoal lock`.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    /// A recipe: a path, or the name of one in recipes/.
+    #[arg(default_value = "shoal")]
+    pub recipe: String,
+    /// Take the newest versions, also of what is locked already.
+    #[arg(long)]
+    pub update: bool,
+    /// Change nothing; fail if the lock would change.
+    #[arg(long, conflicts_with = "update")]
+    pub check: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub common: Common,
+}
+
+/// Arguments of `shoal inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// An image (.img, .iso, .qcow2, .efi), its zstd form, or the directory of a build.
+    pub image: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print Markdown tables, as they stand in docs/.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+}
+
+/// Arguments of `shoal cache`.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// What to do [default: show].
+    #[command(subcommand)]
+    pub command: Option<CacheCommand>,
+    /// The cache [default: $XDG_CACHE_HOME/shoal or ~/.cache/shoal].
+    #[arg(long, env = "SHOAL_CACHE", value_name = "DIR", global = true)]
+    pub cache: Option<PathBuf>,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Show how large the cache is.
+    Show,
+    /// Remove what was not used lately, and what killed builds left behind. What a running build uses stays.
+    Prune {
+        /// Remove everything.
+        #[arg(long, conflicts_with = "days")]
+        all: bool,
+        /// Remove what was not used for this many days.
+        #[arg(long, default_value_t = 30, value_name = "N")]
+        days: u32,
+    },
+}
+
+/// Arguments of `shoal bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Boot an image several times; print the time to user space and to containerd, and the memory in use then.
+    Boot {
+        /// A recipe: a path, or the name of one in recipes/.
+        #[arg(default_value = "dev")]
+        recipe: String,
+        /// Architecture [default: this machine's].
+        #[arg(long, value_name = "amd64|arm64")]
+        arch: Option<Arch>,
+        /// How many boots.
+        #[arg(long, default_value_t = 3, value_name = "N")]
+        runs: u32,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "clap would show it as help")]
+        common: Common,
+    },
+}
+
+fn parse_mirror(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((origin, uri)) if uri.contains("://") => Ok((origin.to_owned(), uri.trim_end_matches('/').to_owned())),
+        _ => Err("write ORIGIN=URI, such as debian=http://mirror.example/debian".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_has_help() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "`{}` has no help", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "`{}` of `{}` has no help", argument.get_id(), command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn a_mirror_without_an_origin_is_refused() {
+        assert!(parse_mirror("http://mirror.example/debian").is_err());
+        assert_eq!(parse_mirror("debian=http://m.example/debian/").unwrap().1, "http://m.example/debian");
+    }
+}
