@@ -1,2 +1,60 @@
-//! Placeholder.
-fn main() {}
+//! The node agent of a Shoal box.
+//!
+//! It connects to PID 1 over D-Bus, says that it is ready (sd_notify(3)), watches the services, and tells PID 1 how well the box is,
+//! for the console. It decides nothing about services: PID 1 restarts them. When PID 1 cannot be reached it ends with an error; PID 1
+//! starts it again, and reboots the box when that does not help (`give-up = { action = "reboot" }` in its recipe).
+//!
+//! One task, one loop: a change of a service comes in, [`health::judge`] decides, and what is new goes out.
+
+mod health;
+mod init;
+
+use anyhow::Context;
+use futures_util::StreamExt;
+
+use crate::health::{Health, Service};
+use crate::init::Init1Proxy;
+
+fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).init();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?.block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
+    let connection = zbus::Connection::system()
+        .await
+        .context("cannot reach PID 1 on the system bus; this agent runs on a Shoal box, started by its init")?;
+    let init = Init1Proxy::new(&connection).await.context("PID 1 does not answer as org.shoal.Init1")?;
+    // Subscribed before the first look, so that no change is lost between them.
+    let mut changes = init.receive_service_changed().await.context("cannot watch the services")?;
+    let (image, version, state) = (init.image().await?, init.version().await?, init.state_medium().await?);
+    tracing::info!("{image} {version}, state {state}");
+    notify_ready().context("cannot say that the agent is ready")?;
+
+    let mut told = None;
+    loop {
+        tell(&init, &mut told).await?;
+        changes.next().await.context("the connection to PID 1 has ended")?;
+    }
+}
+
+/// Judges the box anew and tells PID 1 what has changed in the judgement.
+async fn tell(init: &Init1Proxy<'_>, told: &mut Option<Health>) -> anyhow::Result<()> {
+    let rows = init.list_services().await.context("PID 1 does not say what runs")?;
+    let services: Vec<Service> = rows.into_iter().map(|(name, state, .., detail)| Service { name, state, detail }).collect();
+    let health = health::judge(&services);
+    if told.as_ref() != Some(&health) {
+        init.set_health(health.severity.word(), &health.text).await.context("PID 1 does not take the agent's report")?;
+        tracing::info!("health {}: {}", health.severity.word(), health.text);
+        *told = Some(health);
+    }
+    Ok(())
+}
+
+/// Tells whoever started the agent that it is ready, if that wants to know (sd_notify(3)).
+fn notify_ready() -> std::io::Result<()> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let socket = std::os::unix::net::UnixDatagram::unbound()?;
+    socket.send_to(b"READY=1", path)?;
+    Ok(())
+}

@@ -3,7 +3,7 @@
 //! Each connection is a peer-to-peer one that also serves `org.freedesktop.DBus`, so that unmodified clients (godbus in the kubelet,
 //! zbus in the agent) find what they expect of a bus: Hello, AddMatch, GetNameOwner and their kin. All well-known names belong to
 //! PID 1, whose unique name is [`OUR_NAME`]; clients cannot reach each other and cannot own names. Why so, and not busd or
-//! dbus-broker, is in `docs/design/bus-without-a-broker.md`.
+//! dbus-broker, is in `docs/design/0006-bus-without-a-broker.md`.
 //!
 //! Tasks: one that accepts; one for each connection, which sends it the signals that its match rules ask for, from a bounded queue;
 //! and zbus's own, which answer calls. Interfaces hold no state: they pass a [`Request`] to the loop of PID 1 and wait for its reply.
@@ -154,12 +154,14 @@ impl Bus {
         let built = Builder::unix_stream(stream.into_std()?)
             .server(guid.clone())
             .p2p()
-            .unique_name(OUR_NAME)
             .serve_at("/org/freedesktop/DBus", driver::Driver { name, caller, guid: guid.to_string(), rules })
             .serve_at("/org/freedesktop/login1", login1::Manager { ask: ask.clone(), facts: self.facts.clone() })
             .serve_at("/org/shoal/Init1", init1::Init1 { ask, facts: self.facts.clone() })
             .build();
         let connection = tokio::time::timeout(HANDSHAKE_MAX, built).await??;
+        // Only now: a connection that has its name from the start takes calls to that name alone, and the first ones go to
+        // `org.freedesktop.DBus`, which zbus counts among the unique names.
+        connection.set_unique_name(OUR_NAME)?;
         loop {
             tokio::select! {
                 signal = waiting.recv() => match signal {

@@ -7,24 +7,23 @@ use zbus::fdo::DBusProxy;
 
 use super::*;
 
-struct Box {
+struct Served {
     _directory: tempfile::TempDir,
     address: String,
     bus: Bus,
     requests: mpsc::Receiver<Request>,
 }
 
-fn serve() -> Box {
+fn serve() -> Served {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("bus/socket");
     let (sender, requests) = mpsc::channel(8);
-    let facts =
-        Facts { image: "test (amd64)".into(), version: "1".into(), state_medium: "persistent".into(), going_down: Arc::default() };
+    let facts = Facts { image: "test (amd64)".into(), version: "1".into(), state_medium: "persistent".into(), going_down: Arc::default() };
     let bus = Bus::listen(&path, facts, sender).unwrap();
-    Box { address: format!("unix:path={}", path.display()), _directory: directory, bus, requests }
+    Served { address: format!("unix:path={}", path.display()), _directory: directory, bus, requests }
 }
 
-async fn client(served: &Box) -> Connection {
+async fn client(served: &Served) -> Connection {
     Builder::address(served.address.as_str()).build().await.unwrap()
 }
 

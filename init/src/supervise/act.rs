@@ -129,8 +129,7 @@ impl Loop {
             }
         };
         let unwell = self.supervisor.unwell();
-        self.status.unwell =
-            unwell.map(|unit| (unit.spec().name.clone(), unit.state().word(), unit.detail().to_owned())).collect();
+        self.status.unwell = unwell.map(|unit| (unit.spec().name.clone(), unit.state().word(), unit.detail().to_owned())).collect();
         self.console.status(self.status.lines());
     }
 }

@@ -30,13 +30,13 @@ impl Loop {
             Request::Shutdown { ending, caller, reply } => {
                 self.console.say(&format!("process {} asks the box to go down", caller.pid));
                 // The answer first: the caller may be among those that are stopped.
-                drop(reply.send(()));
+                let _ = reply.send(());
                 self.feed(Input::Shutdown(ending));
             }
             Request::Health { severity, text, reply } => {
                 let text = printable(&text.replace('\n', " ")).chars().take(HEALTH_CHARACTERS).collect();
                 self.status.health = Some((severity, text));
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
             Request::Inhibit { holder, reply } => drop(reply.send(self.inhibit(holder))),
             Request::Inhibitors { reply } => drop(reply.send(self.supervisor.inhibitors().holders().cloned().collect())),
@@ -66,8 +66,8 @@ impl Loop {
     /// A lock is a pipe: the client gets one end, and when the last copy of that is closed, by will or by death, ours says so.
     fn inhibit(&mut self, holder: Holder) -> Result<OwnedFd, Refusal> {
         let refuse = |error: std::io::Error| Refusal(format!("there is no file descriptor left for a lock: {error}"));
-        let (ours, theirs) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK).map_err(|error| refuse(error.into()))?;
+        let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)
+            .map_err(|error| refuse(error.into()))?;
         let ours = pipe::Receiver::from_owned_fd(ours).map_err(refuse)?;
         let lock = self.supervisor.inhibit(holder).map_err(|error| Refusal(error.to_string()))?;
         tokio::spawn(watch_holder(ours, lock, self.events.clone()));

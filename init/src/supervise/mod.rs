@@ -132,7 +132,7 @@ pub(crate) fn now() -> Now {
 pub(crate) async fn run(handoff: Handoff) -> LastAct {
     // From now on ctrl-alt-del is a SIGINT to us instead of a reset. Not on a developer's machine, though.
     if rustix::process::getpid().is_init() {
-        drop(rustix::system::reboot(rustix::system::RebootCommand::CadOff));
+        let _ = rustix::system::reboot(rustix::system::RebootCommand::CadOff);
     }
     let places = Places {
         bus: bus::SOCKET.into(),

@@ -110,10 +110,10 @@ impl Processes {
     pub(crate) fn signal_all(&self, signal: Signal) {
         if rustix::process::getpid().is_init() {
             // Processes may end while we do this; an error only says that none was left.
-            drop(nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix_signal(signal)));
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix_signal(signal));
         } else {
             for pid in self.made.keys().filter_map(|pid| pid_of(*pid)) {
-                drop(rustix::process::kill_process_group(pid, raw(signal)));
+                let _ = rustix::process::kill_process_group(pid, raw(signal));
             }
         }
     }

@@ -62,13 +62,8 @@ impl World {
             notes: vec!["a note of the boot".into()],
             fault: None,
         };
-        let places = Places {
-            bus: directory.path().join("bus"),
-            notify: directory.path().join("notify"),
-            input: None,
-            slice: None,
-            launcher: None,
-        };
+        let places =
+            Places { bus: directory.path().join("bus"), notify: directory.path().join("notify"), input: None, slice: None, launcher: None };
         let (ours, theirs) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -234,7 +229,8 @@ async fn a_lock_delays_the_shutdown_until_its_descriptor_is_closed() {
 
 #[tokio::test]
 async fn a_client_learns_what_to_do_when_it_names_no_service() {
-    let world = World::start("[[service]]\nname = \"a\"\nexec = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"]\n");
+    let mut world = World::start("[[service]]\nname = \"a\"\nexec = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"]\n");
+    world.wait_for("all services are ready").await;
     let error = world.init().await.call_method("RestartService", &("b",)).await.unwrap_err();
     assert!(error.to_string().contains("there is no service `b`; there are: a"), "{error}");
     assert_eq!(world.end().await, LastAct::PowerOff);
