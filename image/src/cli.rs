@@ -11,7 +11,11 @@ use shoal_contract::Arch;
 /// disk image, a hybrid ISO, a qcow2 disk and a network-boot image for Intel and Arm: the same bits on every machine, without root, and without
 /// anything installed but cargo and a C linker.
 #[derive(Debug, Parser)]
-#[command(name = "shoal", version, after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of")]
+#[command(
+    name = "shoal",
+    version,
+    after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -25,18 +29,24 @@ pub enum Command {
     ///
     /// Writes NAME-VERSION-ARCH.img, .iso, .qcow2 and .efi, vmlinuz and initrd, the zstd forms, sbom.cdx.json, manifest.json and SHA256SUMS into --out. A build that
     /// fails leaves --out as it was. What was built before and has not changed is taken from the cache.
-    #[command(after_help = "Examples:\n  shoal build                          the product, for this machine's architecture\n  shoal build --arch amd64 --arch arm64\n  shoal build my.toml --out /tmp/my --offline\n  sudo dd if=out/shoal-0.1.0-amd64.img of=/dev/sdX bs=4M conv=fsync")]
+    #[command(
+        after_help = "Examples:\n  shoal build                          the product, for this machine's architecture\n  shoal build --arch amd64 --arch arm64\n  shoal build my.toml --out /tmp/my --offline\n  sudo dd if=out/shoal-0.1.0-amd64.img of=/dev/sdX bs=4M conv=fsync"
+    )]
     Build(BuildArgs),
     /// Build an image and boot it in an emulated box on this machine.
     ///
     /// Needs no root and touches no network: the box's cable is unplugged. Its serial console is shown here. Ctrl-C ends the box; nothing of it is left.
-    #[command(after_help = "Examples:\n  shoal boot                                     build the demonstration image, boot it, wait for its container\n  shoal boot shoal --until 'services starting'\n  shoal boot out/shoal-0.1.0-amd64.img           boot an image built before")]
+    #[command(
+        after_help = "Examples:\n  shoal boot                                     build the demonstration image, boot it, wait for its container\n  shoal boot shoal --until 'services starting'\n  shoal boot out/shoal-0.1.0-amd64.img           boot an image built before"
+    )]
     Boot(BootArgs),
     /// Write or check the lock of a recipe.
     ///
     /// The lock stands next to the recipe (RECIPE.lock) and pins every Debian package, Go module, crate, download and local file by SHA-256. Without --update, what is
     /// locked already stays as it is, and only what the recipe newly needs is added.
-    #[command(after_help = "Examples:\n  shoal lock              after changing what a recipe takes in\n  shoal lock --update     take the archives' newest versions")]
+    #[command(
+        after_help = "Examples:\n  shoal lock              after changing what a recipe takes in\n  shoal lock --update     take the archives' newest versions"
+    )]
     Lock(LockArgs),
     /// Show what an image is made of and what each part weighs.
     Inspect(InspectArgs),

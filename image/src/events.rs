@@ -93,13 +93,7 @@ impl Reporter {
     /// A reporter in `style`.
     #[must_use]
     pub fn new(style: Style) -> Self {
-        Self {
-            style,
-            bars: MultiProgress::new(),
-            open: Mutex::new(HashMap::new()),
-            seen: Mutex::new(Vec::new()),
-            started: Instant::now(),
-        }
+        Self { style, bars: MultiProgress::new(), open: Mutex::new(HashMap::new()), seen: Mutex::new(Vec::new()), started: Instant::now() }
     }
 
     /// All events so far, in order.

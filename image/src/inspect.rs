@@ -51,7 +51,11 @@ fn find(image: &Path) -> Result<Vec<Manifest>> {
     };
     let digest = digest_of_file(image)?;
     if digest != entry.sha256 {
-        bail!("{name} is not what was built: its SHA-256 is {digest}, and {} says {}; it was changed or damaged since", path.display(), entry.sha256);
+        bail!(
+            "{name} is not what was built: its SHA-256 is {digest}, and {} says {}; it was changed or damaged since",
+            path.display(),
+            entry.sha256
+        );
     }
     Ok(vec![manifest])
 }
@@ -86,13 +90,15 @@ fn plain(manifests: &[Manifest]) -> String {
         let _ = writeln!(text, "  {:>12}  all of it, compressed (EROFS)", HumanBytes(manifest.root_bytes).to_string());
         let _ = writeln!(text, "\nsections of the UKI:");
         for section in &manifest.sections {
-            let _ = writeln!(text, "  {:>12}  {} at byte {}", HumanBytes(section.file_length).to_string(), section.name, section.file_offset);
+            let _ =
+                writeln!(text, "  {:>12}  {} at byte {}", HumanBytes(section.file_length).to_string(), section.name, section.file_offset);
         }
         let _ = writeln!(text, "\nfiles:");
         for output in &manifest.outputs {
             let _ = writeln!(text, "  {:>12}  {}", HumanBytes(output.bytes).to_string(), output.name);
         }
-        let _ = writeln!(text, "\n{} Debian packages inside, {} more in the tools that made it", manifest.packages.len(), manifest.tools.len());
+        let _ =
+            writeln!(text, "\n{} Debian packages inside, {} more in the tools that made it", manifest.packages.len(), manifest.tools.len());
         for sentence in &manifest.replaced {
             let _ = writeln!(text, "note: {sentence}");
         }

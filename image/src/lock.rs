@@ -8,10 +8,10 @@ use shoal_cache::Digest;
 use shoal_contract::Arch;
 use shoal_debian::closure::{Follow, Root, closure};
 use shoal_debian::packages::{Index, Package as IndexPackage};
+use shoal_fetch::ArchiveSource;
 use shoal_recipe::Lock;
 use shoal_recipe::lock::{LockedArchive, LockedGo, LockedGroup, LockedPackage};
 use shoal_recipe::model::{Content, Depends, Recipe, WhenGone};
-use shoal_fetch::ArchiveSource;
 use shoal_tools::go::{GoSettings, GoToolchain};
 
 use crate::project::Project;
@@ -70,7 +70,11 @@ pub fn check_local_files(project: &Project, lock: &Lock) -> Result<()> {
             let path = project.recipes.join(dir).join(file);
             let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}, which the recipe names", path.display()))?;
             if Digest::of(&bytes).to_string() != *expected {
-                bail!("{} is not the one of the lock; if you changed it, run `shoal lock {}`", path.display(), project.recipe_path.display());
+                bail!(
+                    "{} is not the one of the lock; if you changed it, run `shoal lock {}`",
+                    path.display(),
+                    project.recipe_path.display()
+                );
             }
         }
     }

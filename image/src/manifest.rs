@@ -89,7 +89,10 @@ impl Manifest {
             let entry = PackageEntry { version: locked.version.clone(), sha256: locked.sha256.clone() };
             if inside.contains(reference) {
                 packages.insert(reference.to_owned(), entry);
-            } else if crate::toolbox::BUILD_TOOLS.iter().any(|tool| sources.group(&format!("tool.{tool}")).is_ok_and(|group| group.iter().any(|member| member == reference))) {
+            } else if crate::toolbox::BUILD_TOOLS
+                .iter()
+                .any(|tool| sources.group(&format!("tool.{tool}")).is_ok_and(|group| group.iter().any(|member| member == reference)))
+            {
                 tools.insert(reference.to_owned(), entry);
             }
         }

@@ -52,7 +52,11 @@ pub fn write(build: &Build<'_>, all: &[Artifacts], formats: &[Format], out: &Pat
         outputs.push(("sbom.cdx.json", Written::of(build, artifacts.arch, "sbom", &sbom)?));
         let entries: Vec<OutputEntry> = outputs
             .iter()
-            .map(|(suffix, written)| OutputEntry { name: name(build, artifacts.arch, suffix), bytes: written.bytes, sha256: written.digest })
+            .map(|(suffix, written)| OutputEntry {
+                name: name(build, artifacts.arch, suffix),
+                bytes: written.bytes,
+                sha256: written.digest,
+            })
             .collect();
         let manifest = Manifest::of(build, artifacts, entries)?;
         let text = serde_json::to_vec_pretty(&manifest).context("the manifest cannot be written")?;
@@ -106,7 +110,8 @@ impl Written {
     /// A small text that is made anew each time.
     fn of(build: &Build<'_>, arch: Arch, kind: &str, text: &[u8]) -> Result<Self> {
         let key = Key::new(kind, 1).with("text", text);
-        let built = build.step(&format!("{kind}.{arch}"), key, |dir| std::fs::write(dir.join("text"), text).context("cannot write to the cache"))?;
+        let built = build
+            .step(&format!("{kind}.{arch}"), key, |dir| std::fs::write(dir.join("text"), text).context("cannot write to the cache"))?;
         Ok(Self { path: built.path("text"), bytes: text.len() as u64, digest: Digest::of(text) })
     }
 

@@ -42,7 +42,12 @@ impl Session {
             (_, true) => Style::Plain,
             _ => Style::for_terminal(),
         };
-        Ok(Self { cache: open_cache(common.cache.as_deref())?, reporter: Reporter::new(style), mirrors: common.mirror.clone(), offline: common.offline })
+        Ok(Self {
+            cache: open_cache(common.cache.as_deref())?,
+            reporter: Reporter::new(style),
+            mirrors: common.mirror.clone(),
+            offline: common.offline,
+        })
     }
 
     /// A session for programs: `cache`, no drawing.
@@ -61,7 +66,13 @@ impl Session {
     ///
     /// # Errors
     /// If the lock does not fit the recipe, something cannot be fetched, or `work` fails.
-    pub fn with_build<T>(&self, project: &Project, archs: &[Arch], tools: &[&str], work: impl FnOnce(&Build<'_>) -> Result<T>) -> Result<T> {
+    pub fn with_build<T>(
+        &self,
+        project: &Project,
+        archs: &[Arch],
+        tools: &[&str],
+        work: impl FnOnce(&Build<'_>) -> Result<T>,
+    ) -> Result<T> {
         let lock = project.lock()?;
         let groups = groups_for(&project.recipe, archs, tools);
         check_groups(&lock, &groups)?;
@@ -102,7 +113,8 @@ pub const fn native() -> Arch {
 pub fn build(args: &BuildArgs) -> Result<Vec<PathBuf>> {
     let session = Session::open(&args.common)?;
     let project = Project::open(&args.recipe)?;
-    let archs = if args.arch.is_empty() { vec![native()] } else { args.arch.iter().copied().collect::<BTreeSet<_>>().into_iter().collect() };
+    let archs =
+        if args.arch.is_empty() { vec![native()] } else { args.arch.iter().copied().collect::<BTreeSet<_>>().into_iter().collect() };
     let formats = formats(&args.format, &project);
     build_into(&session, &project, &archs, &formats, &args.out)
 }
@@ -113,7 +125,8 @@ pub fn build(args: &BuildArgs) -> Result<Vec<PathBuf>> {
 /// As [`build`].
 pub fn build_into(session: &Session, project: &Project, archs: &[Arch], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
     // An output directory that cannot be written is found out before an hour of work, not behind it.
-    std::fs::create_dir_all(out).with_context(|| format!("cannot create the output directory {}; choose another with --out", out.display()))?;
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("cannot create the output directory {}; choose another with --out", out.display()))?;
     tempfile::tempfile_in(out).with_context(|| format!("cannot write into {}; choose another directory with --out", out.display()))?;
     session.with_build(project, archs, BUILD_TOOLS, |build| {
         let artifacts = archs.iter().map(|arch| build.run(*arch, formats)).collect::<Result<Vec<Artifacts>>>()?;

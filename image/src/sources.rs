@@ -166,7 +166,8 @@ pub fn reference_of(package: &LockedPackage) -> String {
 /// Groups that a build for `arch` needs of the recipe's tools and packages.
 #[must_use]
 pub fn groups_for(recipe: &Recipe, archs: &[Arch], tools: &[&str]) -> BTreeSet<String> {
-    let mut groups: BTreeSet<String> = tools.iter().filter(|tool| recipe.tools.contains_key(**tool)).map(|tool| format!("tool.{tool}")).collect();
+    let mut groups: BTreeSet<String> =
+        tools.iter().filter(|tool| recipe.tools.contains_key(**tool)).map(|tool| format!("tool.{tool}")).collect();
     for arch in archs {
         groups.extend(["root", "kernel", "firmware", "loaders", "content"].map(|kind| format!("{kind}.{arch}")));
     }
@@ -190,13 +191,16 @@ fn wanted(access: &Access<'_>, recipe: &Recipe, lock: &Lock, groups: &BTreeSet<S
     let mirrors = access.mirrors()?;
     let mut all = Vec::new();
     for package in lock.packages.iter().filter(|package| names.contains(&reference_of(package))) {
-        let archive = recipe
-            .archives
-            .get(&package.archive)
-            .with_context(|| format!("the lock names the archive `{}`, which the recipe does not have; run `shoal lock`", package.archive))?;
+        let archive = recipe.archives.get(&package.archive).with_context(|| {
+            format!("the lock names the archive `{}`, which the recipe does not have; run `shoal lock`", package.archive)
+        })?;
         let sha256 = package.sha256.parse().with_context(|| format!("the lock's hash of {} is malformed", package.name))?;
         // What is in the cache needs no mirror: a build without network works on a machine that has none set up.
-        let urls = if access.cache.object(&sha256).is_some() || access.offline { Vec::new() } else { mirrors.urls(&archive.origin, &package.path)? };
+        let urls = if access.cache.object(&sha256).is_some() || access.offline {
+            Vec::new()
+        } else {
+            mirrors.urls(&archive.origin, &package.path)?
+        };
         all.push(Wanted { urls, sha256, size: Some(package.size), label: label_of(package) });
     }
     for (url, hash) in lock.files.iter().filter(|(url, _)| url.contains("://")) {

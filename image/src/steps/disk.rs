@@ -53,8 +53,7 @@ pub fn uki(build: &Build<'_>, arch: Arch, kernel: &KernelStep, initrd: &Built, l
         .with("name", recipe.name.as_bytes())
         .with("version", recipe.version.as_bytes());
     build.step(&format!("uki.{arch}"), key, |dir| {
-        let os_release =
-            format!("ID={0}\nNAME=\"Shoal\"\nPRETTY_NAME=\"Shoal {0} {1}\"\nVERSION_ID={1}\n", recipe.name, recipe.version);
+        let os_release = format!("ID={0}\nNAME=\"Shoal\"\nPRETTY_NAME=\"Shoal {0} {1}\"\nVERSION_ID={1}\n", recipe.name, recipe.version);
         let linux = kernel.built.read(KERNEL_FILE)?;
         let initrd = initrd.read(INITRD_FILE)?;
         let parts = uki::Parts {

@@ -60,12 +60,7 @@ pub fn images(build: &Build<'_>, arch: Arch, programs: &Programs) -> Result<Vec<
         let built = build.step(&format!("image.{short}.{arch}"), key, |dir| {
             std::fs::write(dir.join(ARCHIVE_FILE), &bytes).context("cannot write to the cache")
         })?;
-        archives.push(ImageArchive {
-            reference: image.reference.clone(),
-            path: image.path.clone(),
-            built,
-            file: ARCHIVE_FILE.to_owned(),
-        });
+        archives.push(ImageArchive { reference: image.reference.clone(), path: image.path.clone(), built, file: ARCHIVE_FILE.to_owned() });
     }
     Ok(archives)
 }

@@ -7,8 +7,8 @@ use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use globset::GlobBuilder;
-use shoal_contract::modules::{Index, Module, fold};
 use shoal_contract::MODULE_INDEX_NAME;
+use shoal_contract::modules::{Index, Module, fold};
 use shoal_format::modinfo::ModuleInfo;
 use shoal_format::tree::{NodeKind, Tree};
 use shoal_recipe::model::Kernel;

@@ -73,7 +73,14 @@ pub fn loaders(build: &Build<'_>, arch: Arch) -> Result<Loaders> {
             std::fs::copy(tools.path(&format!("{GRUB_DIR}/boot.img"))?, dir.join(GRUB_BOOT_FILE))?;
             std::fs::copy(tools.path(&format!("{GRUB_DIR}/boot_hybrid.img"))?, dir.join(GRUB_HYBRID_FILE))?;
             make_core(build, dir, "i386-pc", "(,gpt2)/grub", &["biosdisk", "part_gpt", "fat"], GRUB_DISK_FILE)?;
-            make_core(build, dir, "i386-pc-eltorito", "/boot/grub", &["biosdisk", "iso9660", "part_gpt", "part_msdos", "fat"], GRUB_CD_FILE)?;
+            make_core(
+                build,
+                dir,
+                "i386-pc-eltorito",
+                "/boot/grub",
+                &["biosdisk", "iso9660", "part_gpt", "part_msdos", "fat"],
+                GRUB_CD_FILE,
+            )?;
         }
         Ok(())
     })?;

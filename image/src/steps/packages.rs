@@ -1,6 +1,5 @@
 //! Debian packages unpacked into a file tree.
 
-
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use shoal_contract::Arch;

@@ -108,7 +108,8 @@ fn parse_modules(text: &str) -> Vec<GoModule> {
 
 /// What of a module's directory can change a build: Go files, go.mod, go.sum, and embedded files beside them.
 fn go_sources(module: &Path) -> Result<Vec<PathBuf>> {
-    let is_source = |path: &PathBuf| !path.to_string_lossy().ends_with("_test.go") && path.extension().is_none_or(|extension| extension != "md");
+    let is_source =
+        |path: &PathBuf| !path.to_string_lossy().ends_with("_test.go") && path.extension().is_none_or(|extension| extension != "md");
     Ok(files_below(module)?.into_iter().filter(is_source).collect())
 }
 
@@ -136,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_replaced_module_is_listed_as_what_replaced_it() {
-        let text = "path\tcommand\nmod\tshoal\t(devel)\ndep\ta/b\tv1.0.0\th1:x=\ndep\tc\tv0.0.0\n=>\tc\tv0.37.2\th1:y=\nbuild\t-trimpath=true\n";
+        let text =
+            "path\tcommand\nmod\tshoal\t(devel)\ndep\ta/b\tv1.0.0\th1:x=\ndep\tc\tv0.0.0\n=>\tc\tv0.37.2\th1:y=\nbuild\t-trimpath=true\n";
         let modules = parse_modules(text);
         assert_eq!(modules[0], ("a/b".into(), "v1.0.0".into(), Some("h1:x=".into())));
         assert_eq!(modules[1], ("c".into(), "v0.37.2".into(), Some("h1:y=".into())));

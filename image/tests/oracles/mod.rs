@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use uuid::{Uuid, uuid};
 
 /// Runs a tool.
-pub type Run<'tools> = dyn Fn(&str, &[&str]) -> Output + 'tools;
+pub(crate) type Run<'tools> = dyn Fn(&str, &[&str]) -> Output + 'tools;
 
 const DISK: Uuid = uuid!("3c2f9a10-7a3e-5d61-8b0e-2f1f64d3a001");
 const EPOCH: Epoch = Epoch::from_seconds(1_763_866_861);
@@ -76,7 +76,7 @@ fn files() -> Tree {
 }
 
 /// `fsck.vfat` finds nothing to repair in FAT16 and FAT32 volumes.
-pub fn check_fat(run: &Run<'_>) {
+pub(crate) fn check_fat(run: &Run<'_>) {
     for (name, variant, bytes) in
         [("fat16", Variant::Fat16, 24 << 20), ("fat32", Variant::Fat32, 256 << 20), ("fat32-64", Variant::Fat32, 64 << 20)]
     {
@@ -92,7 +92,7 @@ pub fn check_fat(run: &Run<'_>) {
 }
 
 /// `sgdisk -v` finds no problems in a disk's partition table, and reads our GUIDs and names.
-pub fn check_gpt(run: &Run<'_>) {
+pub(crate) fn check_gpt(run: &Run<'_>) {
     let scratch = Scratch::new();
     let mut disk = SparseImage::new(64 << 20);
     let partition = |type_guid, name: &str, first_sector, sectors| Partition {
@@ -119,7 +119,7 @@ pub fn check_gpt(run: &Run<'_>) {
 }
 
 /// xorriso reads the files back and finds both boot entries, and sgdisk a sound partition table, in a hybrid ISO.
-pub fn check_iso(run: &Run<'_>) {
+pub(crate) fn check_iso(run: &Run<'_>) {
     let scratch = Scratch::new();
     let volume = Volume { variant: Variant::Fat32, bytes: 40 << 20, label: "SHOAL", serial: 1, epoch: EPOCH, disk_offset: 0 };
     let uefi = fat::write(&files(), &volume).expect("the files fit");
@@ -151,7 +151,7 @@ pub fn check_iso(run: &Run<'_>) {
 }
 
 /// `qemu-img` finds no errors in qcow2 files, and the same disk as in the raw one.
-pub fn check_qcow2(run: &Run<'_>) {
+pub(crate) fn check_qcow2(run: &Run<'_>) {
     let scratch = Scratch::new();
     let mut disk = SparseImage::new((5 << 30) + 512);
     for (offset, byte) in [(0, 1), (CHUNK as u64 * 3 - 1, 2), (600 << 20, 3), (4 << 30, 4), ((5 << 30) + 511, 5)] {
@@ -167,7 +167,7 @@ pub fn check_qcow2(run: &Run<'_>) {
 }
 
 /// `mkfs.erofs` reads our tar, `fsck.erofs` finds no fault in what it made of it, and every file is in there as it was.
-pub fn check_tar_into_erofs(run: &Run<'_>) {
+pub(crate) fn check_tar_into_erofs(run: &Run<'_>) {
     let scratch = Scratch::new();
     let mut tree = files();
     tree.insert_file(&format!("/{}/{}", "d".repeat(120), "f".repeat(200)), 0o600, *b"long").expect("nothing is there");
@@ -188,7 +188,7 @@ pub fn check_tar_into_erofs(run: &Run<'_>) {
 }
 
 /// GNU cpio lists every entry of an initramfs, with its mode and owner.
-pub fn check_cpio(run: &Run<'_>) {
+pub(crate) fn check_cpio(run: &Run<'_>) {
     let scratch = Scratch::new();
     let mut tree = files();
     tree.insert_symlink("/link", "target").expect("nothing is there");
@@ -209,7 +209,7 @@ pub fn check_cpio(run: &Run<'_>) {
 }
 
 /// `ukify inspect` finds the sections in an image made of a real stub and kernel, with our contents.
-pub fn check_uki(run: &Run<'_>, stub: &[u8], linux: &[u8]) {
+pub(crate) fn check_uki(run: &Run<'_>, stub: &[u8], linux: &[u8]) {
     let scratch = Scratch::new();
     let initrd = vec![7; 1 << 20];
     let parts = Parts {
