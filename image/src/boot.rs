@@ -125,6 +125,10 @@ impl Viewing {
         let place = tempfile::Builder::new().prefix("shoal-boot-").tempdir().context("cannot make a temporary directory")?;
         let lab = Lab::within(place.path(), "boot", qemu)?;
         let mut machine = Machine::new("box", lab_arch(self.arch)).memory(self.memory).cpus(u32::from(self.cpus)).nic("unplugged");
+        if self.until.is_some() {
+            // A box that resets itself will not say it any more; without this it would begin anew until the deadline.
+            machine = machine.stop_at_reset();
+        }
         machine = match &self.medium {
             Medium::Disk(path, format) => {
                 let base = Disk::at(path.canonicalize()?, *format);
