@@ -124,6 +124,20 @@ pub fn build(args: &BuildArgs) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// As [`build`].
 pub fn build_into(session: &Session, project: &Project, archs: &[Arch], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
+    let missing: Vec<&Path> = out.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    let outcome = build_into_made(session, project, archs, formats, out);
+    if outcome.is_err() {
+        // Only what was made here, and only while it is empty.
+        for dir in missing {
+            if std::fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
+    }
+    outcome
+}
+
+fn build_into_made(session: &Session, project: &Project, archs: &[Arch], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
     // An output directory that cannot be written is found out before an hour of work, not behind it.
     std::fs::create_dir_all(out)
         .with_context(|| format!("cannot create the output directory {}; choose another with --out", out.display()))?;

@@ -53,7 +53,7 @@ pub enum RequestError {
     #[error("there is no usable answer")]
     Transport(#[source] Box<ureq::Error>),
     /// The connection broke while the body was read.
-    #[error("the connection was cut")]
+    #[error("the connection was cut; what has arrived is kept, so run the same command again, or try another mirror")]
     Body(#[source] io::Error),
 }
 
