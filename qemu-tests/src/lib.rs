@@ -1,1 +1,52 @@
-//! To come.
+//! Boots real images and holds them to the promises.
+//!
+//! The promises are the files of `tests/promises/`, one test binary. Each passes only on words that the box itself says on its serial
+//! console: a deadline that passes, a kernel panic or a switched-off box fail it. This library is what they share:
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`images`] | the images of `recipes/test.toml` and the pinned QEMU, built once per process |
+//! | [`words`] | what a box says, word for word |
+//! | [`boxes`] | disks and machines to boot them in, and waiting for a container's hello |
+//! | [`chance`] | numbers from a seed, for tests that try many moments |
+//! | [`state`] | a look at the state partition of a box that is off |
+//!
+//! It knows nothing of how images are made (`shoal`) or boxes emulated (`shoal-lab`).
+
+pub mod boxes;
+pub mod chance;
+pub mod images;
+pub mod state;
+pub mod words;
+
+use anyhow::{Context, Result};
+use shoal_lab::Lab;
+
+/// Set to `full`, it lets tests that try many moments or recipes try all of them, which takes hours.
+const MATRIX_VARIABLE: &str = "SHOAL_MATRIX";
+
+/// Whether everything is to be tried ([`MATRIX_VARIABLE`]).
+#[must_use]
+pub fn full_matrix() -> bool {
+    std::env::var_os(MATRIX_VARIABLE).is_some_and(|value| value == "full")
+}
+
+/// Runs a promise in a lab of its own. The lab's logs and disks stay when it is broken.
+///
+/// # Panics
+/// When the promise is broken, with the whole chain of reasons.
+pub fn hold(name: &str, promise: impl AsyncFnOnce(&Lab) -> Result<()>) {
+    let held = || -> Result<()> {
+        let qemu = images::qemu()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+        runtime.block_on(async {
+            let lab = Lab::new(name, qemu)?;
+            promise(&lab).await?;
+            lab.passed();
+            Ok(())
+        })
+    };
+    if let Err(error) = held() {
+        panic!("{name}: {error:?}");
+    }
+}

@@ -297,12 +297,13 @@ impl Loop {
     fn act_out_fault(&self) {
         match self.fault {
             Some(Fault::HangInit) => {
-                self.console.say("hanging, as the kernel command line asks");
+                // The terminals' tasks share this thread and would not come to it.
+                crate::say::line("hanging, as shoal.fault= asks");
                 loop {
                     std::thread::park();
                 }
             }
-            Some(Fault::PanicInit) => panic!("panicking, as the kernel command line asks"),
+            Some(Fault::PanicInit) => panic!("panicking, as shoal.fault= asks"),
             _ => {}
         }
     }

@@ -18,7 +18,7 @@ use log::Log;
 pub use transcript::{Finding, Transcript};
 
 /// What no box may say, unless its test allows it.
-pub const FORBIDDEN: [&str; 2] = ["Kernel panic", "shoal: panic"];
+pub const FORBIDDEN: [&str; 2] = ["Kernel panic", "PID 1 has failed"];
 
 /// Lines shown in an error: enough to see what led to it.
 const LAST_LINES: usize = 15;

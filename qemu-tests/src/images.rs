@@ -1,0 +1,125 @@
+//! The images that the tests boot, and the tools to do so: built by the `shoal` library into the user's cache, once per process.
+//!
+//! `$SHOAL_CACHE` names another cache, as it does for the `shoal` command. A failed build is not tried again by every test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow};
+use shoal::events::Style;
+use shoal::project::Project;
+use shoal::run::{Session, open_cache};
+use shoal::steps::disk::{DISK_FILE, UKI_FILE};
+use shoal::steps::initrd::INITRD_FILE;
+use shoal::steps::iso::ISO_FILE;
+use shoal::steps::kernel_step::KERNEL_FILE;
+use shoal::toolbox::{BUILD_TOOLS, TEST_TOOLS};
+use shoal_contract::Arch;
+use shoal_lab::Qemu;
+use shoal_recipe::model::Format;
+
+/// The recipe that is booted.
+pub const RECIPE: &str = "test";
+/// Names another cache than the user's.
+const CACHE_VARIABLE: &str = "SHOAL_CACHE";
+
+/// A built image in its forms. The files are the cache's: nobody may write into them.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Its architecture.
+    pub arch: Arch,
+    /// The raw disk image.
+    pub disk: PathBuf,
+    /// The hybrid ISO; there is none for arm64 because no test boots it.
+    pub iso: Option<PathBuf>,
+    /// The UKI, which is the whole live system in one EFI program.
+    pub uki: PathBuf,
+    /// The kernel by itself.
+    pub kernel: PathBuf,
+    /// The initramfs by itself.
+    pub initrd: PathBuf,
+    /// The kernel's command line.
+    pub command_line: String,
+}
+
+/// What a build left, for all tests of the process.
+type Once<T> = OnceLock<Result<T, String>>;
+
+/// The image for `arch`.
+///
+/// # Errors
+/// If it cannot be built; for all tests the same.
+pub fn image(arch: Arch) -> Result<&'static Image> {
+    static AMD64: Once<Image> = OnceLock::new();
+    static ARM64: Once<Image> = OnceLock::new();
+    let once = match arch {
+        Arch::Amd64 => &AMD64,
+        Arch::Arm64 => &ARM64,
+    };
+    shared(once, || build(arch).with_context(|| format!("the image of recipe {RECIPE} for {arch} cannot be built")))
+}
+
+/// The pinned QEMU.
+///
+/// # Errors
+/// If it cannot be fetched; for all tests the same.
+pub fn qemu() -> Result<Qemu> {
+    static QEMU: Once<Qemu> = OnceLock::new();
+    shared(&QEMU, || shoal::boot::qemu(&session()?, &Project::open(RECIPE)?).context("QEMU cannot be had")).cloned()
+}
+
+/// A command that runs one of the pinned tools which tests look into images with, such as `debugfs`.
+///
+/// # Errors
+/// If the tools cannot be fetched, or have no such program.
+pub fn tool(program: &str) -> Result<Command> {
+    session()?.with_build(&Project::open(RECIPE)?, &[], TEST_TOOLS, |build| Ok(build.tools.root("oracles")?.command(program)?))
+}
+
+/// Directory of the cache that is used.
+///
+/// # Errors
+/// If the environment names none.
+pub fn cache_directory() -> Result<PathBuf> {
+    match std::env::var_os(CACHE_VARIABLE) {
+        Some(directory) => Ok(directory.into()),
+        None => Ok(shoal_cache::Cache::default_dir()?),
+    }
+}
+
+/// A session with the cache in `directory` that tells what it does in plain lines.
+///
+/// # Errors
+/// If the cache cannot be written.
+pub fn session_in(directory: &Path) -> Result<Session> {
+    Ok(Session::with(open_cache(Some(directory))?, Style::Plain, Vec::new(), false))
+}
+
+fn session() -> Result<Session> {
+    session_in(&cache_directory()?)
+}
+
+fn shared<T>(once: &'static Once<T>, make: impl FnOnce() -> Result<T>) -> Result<&'static T> {
+    once.get_or_init(|| make().map_err(|error| format!("{error:?}"))).as_ref().map_err(|reason| anyhow!(reason.clone()))
+}
+
+fn build(arch: Arch) -> Result<Image> {
+    let project = Project::open(RECIPE)?;
+    let formats: &[Format] = match arch {
+        Arch::Amd64 => &[Format::Img, Format::Iso],
+        Arch::Arm64 => &[Format::Img],
+    };
+    session()?.with_build(&project, &[arch], BUILD_TOOLS, |build| {
+        let artifacts = build.run(arch, formats)?;
+        Ok(Image {
+            arch,
+            disk: artifacts.disk.context("the build gave no disk image")?.path(DISK_FILE),
+            iso: artifacts.iso.map(|iso| iso.path(ISO_FILE)),
+            uki: artifacts.uki.path(UKI_FILE),
+            kernel: artifacts.kernel.path(KERNEL_FILE),
+            initrd: artifacts.initrd.path(INITRD_FILE),
+            command_line: project.recipe.kernel.cmdline.get(&arch).cloned().unwrap_or_default(),
+        })
+    })
+}

@@ -1,0 +1,37 @@
+//! What a box says on its console, word for word. A promise is kept only when one of these was said.
+
+/// The system image is the root now.
+pub const ROOT_MOUNTED: &str = "shoal: root mounted";
+/// A new state partition is about to be made. The name of the disk follows.
+pub const MAKING_STATE: &str = "shoal: making a state partition on ";
+/// State lies on the medium. The partition follows.
+pub const STATE_ON: &str = "shoal: state on ";
+/// State is lost with the power. The reason follows.
+pub const STATE_IN_RAM: &str = "shoal: state in RAM: ";
+/// The medium takes its time.
+pub const STILL_WORKING: &str = "shoal: still working on ";
+/// The medium has no room left.
+pub const STATE_FULL: &str = "shoal: the state medium is full";
+/// PID 1 has handed over to its supervisor.
+pub const SERVICES_STARTING: &str = "shoal: services starting";
+/// containerd takes connections.
+pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
+/// A link has an address, which follows.
+pub const ADDRESS: &str = "shoal: address ";
+/// The hardware watchdog counts.
+pub const WATCHDOG_ARMED: &str = "shoal: watchdog armed";
+/// PID 1 acts out a hang.
+pub const HANGING: &str = "shoal: hanging, as ";
+/// PID 1 has panicked. As the lab forbids it, so that a test can allow it.
+pub const INIT_FAILED: &str = "PID 1 has failed";
+/// A reboot of its own will.
+pub const REBOOTING: &str = "shoal: rebooting";
+/// The power button was seen.
+pub const BUTTON_PRESSED: &str = "shoal: the power button was pressed";
+/// The state partition is unmounted. Follows [`STATE_ON`].
+pub const PUT_DOWN: &str = " is put down";
+/// The last word before the power goes.
+pub const SWITCHING_OFF: &str = "shoal: switching off";
+/// The container that was baked in has run (recipes/dev.toml); its host name follows. The service's name before it keeps the words apart from
+/// the same ones in a command line that somebody logs.
+pub const HELLO: &str = "[hello] hello from a container on ";
