@@ -8,12 +8,14 @@
 
 mod health;
 mod init;
+mod memory;
 
 use anyhow::Context;
 use futures_util::StreamExt;
 
-use crate::health::{Health, Service};
+use crate::health::{Health, Service, Severity};
 use crate::init::Init1Proxy;
+use crate::memory::Memory;
 
 fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).init();
@@ -46,6 +48,11 @@ async fn tell(init: &Init1Proxy<'_>, told: &mut Option<Health>) -> anyhow::Resul
     if told.as_ref() != Some(&health) {
         init.set_health(health.severity.word(), &health.text).await.context("PID 1 does not take the agent's report")?;
         tracing::info!("health {}: {}", health.severity.word(), health.text);
+        if health.severity == Severity::Ok
+            && let Some(memory) = std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(Memory::parse)
+        {
+            tracing::info!("{memory}");
+        }
         *told = Some(health);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The command line of `shoal`, and with it the help, the completions and the man pages.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -220,20 +221,30 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
     /// Boot an image several times; print the time to user space and to containerd, and the memory in use then.
-    Boot {
-        /// A recipe: a path, or the name of one in recipes/.
-        #[arg(default_value = "dev")]
-        recipe: String,
-        /// Architecture [default: this machine's].
-        #[arg(long, value_name = "amd64|arm64")]
-        arch: Option<Arch>,
-        /// How many boots.
-        #[arg(long, default_value_t = 3, value_name = "N")]
-        runs: u32,
-        #[command(flatten)]
-        #[allow(missing_docs, reason = "clap would show it as help")]
-        common: Common,
-    },
+    ///
+    /// Boots fresh disks in emulated boxes, by UEFI and with QEMU loading the kernel, one box at a time. Times are this machine's, from power-on. Let nothing else
+    /// run meanwhile.
+    #[command(
+        after_help = "Examples:\n  shoal bench boot                      the demonstration image, three boots each way\n  shoal bench boot dev --runs 10 --json"
+    )]
+    Boot(BenchBootArgs),
+}
+
+/// Arguments of `shoal bench boot`.
+#[derive(Debug, Args)]
+pub struct BenchBootArgs {
+    /// A recipe: a path, or the name of one in recipes/.
+    #[arg(default_value = "dev")]
+    pub recipe: String,
+    /// Architecture [default: this machine's].
+    #[arg(long, value_name = "amd64|arm64")]
+    pub arch: Option<Arch>,
+    /// How many boots each way.
+    #[arg(long, default_value = "3", value_name = "N")]
+    pub runs: NonZeroU32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub common: Common,
 }
 
 fn parse_mirror(text: &str) -> Result<(String, String), String> {

@@ -56,6 +56,21 @@ pub enum Event {
         /// Its SHA-256 in hexadecimal digits.
         sha256: String,
     },
+    /// A benchmark has a number. On a terminal it is part of a table instead.
+    Measured {
+        /// What was measured.
+        what: String,
+        /// Its unit, e.g. `s`.
+        unit: String,
+        /// How often.
+        runs: u32,
+        /// The smallest of the numbers.
+        minimum: f64,
+        /// The middle one.
+        median: f64,
+        /// The largest.
+        maximum: f64,
+    },
 }
 
 /// How events are shown.
@@ -131,7 +146,7 @@ impl Reporter {
             Event::StepStarted { step } => format!("building {step}"),
             Event::StepFinished { step, cached: true, .. } => format!("    kept {step}"),
             Event::StepFinished { step, seconds, .. } => format!("    done {step} ({seconds:.1} s)"),
-            Event::DownloadStarted { .. } => return,
+            Event::DownloadStarted { .. } | Event::Measured { .. } => return,
             Event::DownloadFinished { label, complete: true } => format!(" fetched {label}"),
             Event::DownloadFinished { label, complete: false } => format!(" stopped {label}"),
             Event::Note { text } => format!("    note {text}"),
@@ -167,6 +182,7 @@ impl Reporter {
             Event::Output { path, bytes, .. } => {
                 let _ = self.bars.println(format!(" wrote {path} ({})", indicatif::HumanBytes(*bytes)));
             }
+            Event::Measured { .. } => {}
         }
     }
 }

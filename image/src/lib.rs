@@ -11,11 +11,13 @@
 //! | [`outputs`], [`manifest`], [`sbom`] | what a build leaves in the output directory |
 //! | [`inspect`] | what an image is made of |
 //! | [`boot`] | boots an image in an emulated box |
+//! | [`bench`] | measures how an image boots |
 //! | [`events`] | progress: bars, lines, or JSON |
 //!
 //! It is a shell: decisions about recipes, formats and archives are taken in `shoal-recipe`, `shoal-format` and `shoal-debian`. It deliberately has no
 //! configuration of its own: mirrors and proxies are apt's, cargo's and go's.
 
+pub mod bench;
 pub mod boot;
 pub mod build;
 pub mod cli;

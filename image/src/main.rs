@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => shoal::inspect::run(args),
         Command::Cache(args) => run::cache(args),
         Command::Bench(args) => match &args.command {
-            BenchCommand::Boot { .. } => Ok(()),
+            BenchCommand::Boot(args) => shoal::bench::boot(args),
         },
         Command::Completions { shell } => {
             run::completions(*shell);
