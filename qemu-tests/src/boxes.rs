@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use shoal_contract::Arch;
 use shoal_lab::{Disk, Firmware, Format, Lab, Machine, Vm};
 
-use crate::images::Image;
+use crate::images::{self, Image};
 use crate::words;
 
 /// How long a box may take to the next word. Emulated on a busy machine, a boot up to containers takes minutes; this only ends what hangs.
@@ -17,6 +17,9 @@ pub const DISK_BYTES: u64 = 4 << 30;
 pub const SMALL_DISK_BYTES: u64 = 2 << 30;
 /// The only network: a switch with nobody on it. A box that wants something from outside waits in vain.
 pub const NOWHERE: &str = "nowhere";
+
+/// Kernel argument of boxes without a disk that need not wait for one.
+pub const STATE_IN_RAM: &str = "shoal.state=ram";
 
 /// Where state is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +71,7 @@ pub async fn raw_disk(lab: &Lab, image: &Image) -> Result<Disk> {
     Ok(disk)
 }
 
-/// Boots `machine` until its container has said hello.
+/// Boots `machine` until its container has said hello, or, where the image has none ([`images::recipe`]), all its services are ready.
 ///
 /// # Errors
 /// If the box does not come to it.
@@ -85,7 +88,12 @@ pub async fn boots(lab: &Lab, machine: Machine, state: State) -> Result<Vm> {
 pub async fn says_hello(vm: &mut Vm, state: State) -> Result<()> {
     settles_state(vm, state).await?;
     vm.console().wait_for(words::SERVICES_STARTING, DEADLINE).await?;
-    vm.console().wait_for(words::HELLO, DEADLINE).await?;
+    let arch = match vm.machine().arch {
+        shoal_lab::Arch::X86_64 => Arch::Amd64,
+        shoal_lab::Arch::Aarch64 => Arch::Arm64,
+    };
+    let last = if images::recipe(arch) == images::RECIPE { words::HELLO } else { words::ALL_READY };
+    vm.console().wait_for(last, DEADLINE).await?;
     Ok(())
 }
 

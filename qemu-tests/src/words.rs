@@ -14,6 +14,8 @@ pub const STILL_WORKING: &str = "shoal: still working on ";
 pub const STATE_FULL: &str = "shoal: the state medium is full";
 /// PID 1 has handed over to its supervisor.
 pub const SERVICES_STARTING: &str = "shoal: services starting";
+/// Every service is ready or done.
+pub const ALL_READY: &str = "shoal: all services are ready";
 /// containerd takes connections.
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
 /// A link has an address, which follows.

@@ -269,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_circle_is_refused_and_named() {
-        let text = "[[service]]\nname = \"a\"\nexec = [\"/a\"]\nafter = [\"b\"]\n[[service]]\nname = \"b\"\nexec = [\"/b\"]\nafter = [\"a\"]\n";
+        let text =
+            "[[service]]\nname = \"a\"\nexec = [\"/a\"]\nafter = [\"b\"]\n[[service]]\nname = \"b\"\nexec = [\"/b\"]\nafter = [\"a\"]\n";
         assert!(parse(text).unwrap_err().contains("wait for one another: a, b"));
     }
 

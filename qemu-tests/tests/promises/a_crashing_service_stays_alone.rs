@@ -16,7 +16,8 @@ const DELAYS: [&str; 3] = ["0.5 s", "1 s", "2 s"];
 fn and_is_started_again_ever_later() {
     hold("crashing_service", async |lab| {
         let image = images::image(Arch::Amd64)?;
-        let mut vm = Vm::start(boxes::machine(image).firmware(boxes::kernel(image, CRASH)), lab).await?;
+        let mut vm =
+            Vm::start(boxes::machine(image).firmware(boxes::kernel(image, &format!("{} {CRASH}", boxes::STATE_IN_RAM))), lab).await?;
         vm.console().forbid(words::REBOOTING);
         says_hello(&mut vm, State::InRam).await?;
         let lines = vm.console().lines();

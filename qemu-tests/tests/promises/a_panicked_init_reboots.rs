@@ -8,7 +8,11 @@ use shoal_lab::Vm;
 fn with_services_running() {
     hold("panicked_init", async |lab| {
         let image = images::image(Arch::Amd64)?;
-        let mut vm = Vm::start(boxes::machine(image).firmware(boxes::kernel(image, "shoal.fault=panic-init")), lab).await?;
+        let mut vm = Vm::start(
+            boxes::machine(image).firmware(boxes::kernel(image, &format!("{} shoal.fault=panic-init", boxes::STATE_IN_RAM))),
+            lab,
+        )
+        .await?;
         vm.console().allow(words::INIT_FAILED);
         vm.console().wait_for(words::INIT_FAILED, boxes::DEADLINE).await?;
         vm.console().wait_for(words::REBOOTING, boxes::DEADLINE).await?;

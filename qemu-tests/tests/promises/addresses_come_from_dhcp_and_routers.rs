@@ -22,7 +22,7 @@ fn and_are_told() {
         dhcp.routers = vec![net.address()];
         net.serve_dhcp(dhcp);
         net.advertise_router();
-        let mut vm = Vm::start(boxes::machine(image).firmware(boxes::kernel(image, "shoal.state=ram")), lab).await?;
+        let mut vm = Vm::start(boxes::machine(image).firmware(boxes::kernel(image, boxes::STATE_IN_RAM)), lab).await?;
         // They come in any order.
         let wanted = [format!("{}{ADDRESS} ", words::ADDRESS), format!("{}{PREFIX6}", words::ADDRESS)];
         let (first, _) = vm.console().wait_for_any(&wanted.each_ref().map(String::as_str), boxes::DEADLINE).await?;
