@@ -111,7 +111,8 @@ pub async fn settles_state(vm: &mut Vm, state: State) -> Result<String> {
     Ok(line)
 }
 
-/// Presses the power button and waits until the box has switched itself off in good order.
+/// Presses the power button and waits until the box has switched itself off in good order. Its services must run ([`words::AGENT_RUNS`]): a
+/// press before PID 1 has opened the button goes unheard.
 ///
 /// # Errors
 /// If it does not react, or does not come to its end.

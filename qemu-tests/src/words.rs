@@ -16,6 +16,8 @@ pub const STATE_FULL: &str = "shoal: the state medium is full";
 pub const SERVICES_STARTING: &str = "shoal: services starting";
 /// Every service is ready or done.
 pub const ALL_READY: &str = "shoal: all services are ready";
+/// The agent has reported: PID 1 hears the power button by then.
+pub const AGENT_RUNS: &str = "shoal: service agent is running";
 /// containerd takes connections.
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
 /// A link has an address, which follows.

@@ -37,7 +37,7 @@ fn and_makes_a_new_state_partition() {
         let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk.clone(), Bus::Usb));
         let mut vm = Vm::start(machine, lab).await?;
         settles_state(&mut vm, State::OnMedium).await?;
-        vm.console().wait_for(words::SERVICES_STARTING, boxes::DEADLINE).await?;
+        vm.console().wait_for(words::AGENT_RUNS, boxes::DEADLINE).await?;
         switches_off(&mut vm).await?;
         let old = StateFs::find(&disk, boxes::SMALL_DISK_BYTES)?;
 
@@ -63,7 +63,7 @@ fn but_a_stick_that_is_only_booted_again_keeps_its_state() {
         let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk.clone(), Bus::Usb));
         let mut vm = Vm::start(machine, lab).await?;
         settles_state(&mut vm, State::OnMedium).await?;
-        vm.console().wait_for(words::SERVICES_STARTING, boxes::DEADLINE).await?;
+        vm.console().wait_for(words::AGENT_RUNS, boxes::DEADLINE).await?;
         switches_off(&mut vm).await?;
         let old = StateFs::find(&disk, boxes::SMALL_DISK_BYTES)?;
 

@@ -21,7 +21,7 @@ async fn used(lab: &Lab) -> Result<(Vm, Disk, StateFs)> {
     let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk.clone(), Bus::Virtio));
     let mut vm = Vm::start(machine, lab).await?;
     settles_state(&mut vm, State::OnMedium).await?;
-    vm.console().wait_for(words::SERVICES_STARTING, boxes::DEADLINE).await?;
+    vm.console().wait_for(words::AGENT_RUNS, boxes::DEADLINE).await?;
     switches_off(&mut vm).await?;
     let state = StateFs::find(&disk, boxes::SMALL_DISK_BYTES)?;
     Ok((vm, disk, state))

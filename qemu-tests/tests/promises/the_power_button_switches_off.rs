@@ -13,7 +13,7 @@ fn switches_off_in_order(arch: Arch) {
         let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk, Bus::Virtio));
         let mut vm = Vm::start(machine, lab).await?;
         settles_state(&mut vm, State::OnMedium).await?;
-        vm.console().wait_for(words::CONTAINERD_RUNS, boxes::DEADLINE).await?;
+        vm.console().wait_for(words::ALL_READY, boxes::DEADLINE).await?;
         switches_off(&mut vm).await?;
         let put_down = |line: &String| line.starts_with(words::STATE_ON) && line.contains(words::PUT_DOWN);
         ensure!(vm.console().lines().iter().any(put_down), "the state partition was not unmounted");
