@@ -25,6 +25,9 @@ const LEFT_OUT: &[&str] = &[
     "usr/share/menu/**",
     "usr/share/gcc/**",
     "usr/share/initramfs-tools/**",
+    // Character sets for iconv(3), which nothing here calls, and libraries to link against.
+    "usr/lib/*/gconv/**",
+    "usr/lib/*/*.a",
     "usr/lib/systemd/**",
     "usr/lib/udev/**",
     "etc/init.d/**",
@@ -80,7 +83,7 @@ pub fn unpack(build: &Build<'_>, reference: &str) -> Result<Tree> {
 pub fn root_packages(build: &Build<'_>, arch: Arch) -> Result<Built> {
     let name = format!("packages.{arch}");
     let group = build.sources.group(&format!("root.{arch}"))?;
-    let mut key = Key::new("packages", 2);
+    let mut key = Key::new("packages", 3);
     for reference in &group {
         key = key.with("package", build.sources.locked(reference)?.sha256.as_bytes());
     }
