@@ -3,7 +3,6 @@
 //! `$SHOAL_CACHE` names another cache, as it does for the `shoal` command. A failed build is not tried again by every test.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow};
@@ -14,7 +13,7 @@ use shoal::steps::disk::{DISK_FILE, UKI_FILE};
 use shoal::steps::initrd::INITRD_FILE;
 use shoal::steps::iso::ISO_FILE;
 use shoal::steps::kernel_step::KERNEL_FILE;
-use shoal::toolbox::{BUILD_TOOLS, TEST_TOOLS};
+use shoal::toolbox::BUILD_TOOLS;
 use shoal_contract::Arch;
 use shoal_lab::Qemu;
 use shoal_recipe::model::Format;
@@ -78,14 +77,6 @@ pub fn image(arch: Arch) -> Result<&'static Image> {
 pub fn qemu() -> Result<Qemu> {
     static QEMU: Once<Qemu> = OnceLock::new();
     shared(&QEMU, || shoal::boot::qemu(&session()?, &Project::open(RECIPE)?).context("QEMU cannot be had")).cloned()
-}
-
-/// A command that runs one of the pinned tools which tests look into images with, such as `debugfs`.
-///
-/// # Errors
-/// If the tools cannot be fetched, or have no such program.
-pub fn tool(program: &str) -> Result<Command> {
-    session()?.with_build(&Project::open(RECIPE)?, &[], TEST_TOOLS, |build| Ok(build.tools.root("oracles")?.command(program)?))
 }
 
 /// Directory of the cache that is used.

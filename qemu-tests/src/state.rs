@@ -1,4 +1,4 @@
-//! A look at the state partition of a box that is off: where it lies, and the facts of its ext4 file system.
+//! A look at the state partition of a box that is off: where it lies, and which file system is on it.
 
 use anyhow::{Context, Result, ensure};
 use shoal_lab::Disk;
@@ -10,8 +10,6 @@ const LABEL: &[u8] = b"shoal-state\0";
 /// Bytes of an ext4 superblock, which stands so far behind the start of its partition ("ext4 Data Structures" of the kernel's documentation).
 const SUPERBLOCK_BYTES: usize = 1024;
 /// Fields of the superblock.
-const RESERVED_BLOCKS: usize = 0x08;
-const FREE_BLOCKS: usize = 0x0c;
 const MAGIC: (usize, [u8; 2]) = (0x38, [0x53, 0xef]);
 /// Which block group's copy it is; the first is not a copy.
 const GROUP: (usize, [u8; 2]) = (0x5a, [0, 0]);
@@ -25,10 +23,6 @@ pub struct StateFs {
     pub offset: u64,
     /// Made anew whenever it is formatted.
     pub uuid: [u8; 16],
-    /// Blocks without content.
-    pub free_blocks: u32,
-    /// Of these, blocks that only root may use.
-    pub reserved_blocks: u32,
 }
 
 impl StateFs {
@@ -47,11 +41,10 @@ impl StateFs {
     }
 
     fn read(offset: u64, superblock: &[u8]) -> Option<Self> {
-        let number = |at: usize| Some(u32::from_le_bytes(superblock.get(at..at + 4)?.try_into().ok()?));
         let has = |at: usize, bytes: &[u8]| superblock.get(at..).is_some_and(|rest| rest.starts_with(bytes));
         let ours = has(MAGIC.0, &MAGIC.1) && has(GROUP.0, &GROUP.1) && has(VOLUME_NAME, LABEL);
         let uuid = superblock.get(UUID..UUID + 16)?.try_into().ok()?;
-        ours.then_some(Self { offset, uuid, free_blocks: number(FREE_BLOCKS)?, reserved_blocks: number(RESERVED_BLOCKS)? })
+        ours.then_some(Self { offset, uuid })
     }
 }
 
@@ -61,8 +54,6 @@ mod tests {
 
     fn superblock() -> Vec<u8> {
         let mut bytes = vec![0; SUPERBLOCK_BYTES];
-        bytes[RESERVED_BLOCKS] = 7;
-        bytes[FREE_BLOCKS..FREE_BLOCKS + 2].copy_from_slice(&[0, 1]);
         bytes[MAGIC.0..MAGIC.0 + 2].copy_from_slice(&MAGIC.1);
         bytes[UUID..UUID + 16].copy_from_slice(&[9; 16]);
         bytes[VOLUME_NAME..VOLUME_NAME + LABEL.len()].copy_from_slice(LABEL);
@@ -76,7 +67,7 @@ mod tests {
         assert!(StateFs::find(&disk, 8 << 20).is_err());
         disk.poke((3 << 20) + 1024, &superblock()).unwrap();
         let found = StateFs::find(&disk, 8 << 20).unwrap();
-        assert_eq!(found, StateFs { offset: 3 << 20, uuid: [9; 16], free_blocks: 256, reserved_blocks: 7 });
+        assert_eq!(found, StateFs { offset: 3 << 20, uuid: [9; 16] });
         disk.poke((5 << 20) + 1024, &superblock()).unwrap();
         assert!(StateFs::find(&disk, 8 << 20).is_err());
     }

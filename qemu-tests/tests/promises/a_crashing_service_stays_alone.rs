@@ -5,10 +5,10 @@ use qemu_tests::{hold, images, words};
 use shoal_contract::Arch;
 use shoal_lab::Vm;
 
-/// Lets the service `fragile` of recipes/test.toml crash.
+/// Lets the service `misfit` of recipes/test.toml crash.
 const CRASH: &str = "test.crash";
 /// What PID 1 says each time; the delay follows.
-const STARTED_AGAIN: &str = "shoal: service fragile exited with 1; starting it again in ";
+const STARTED_AGAIN: &str = "shoal: service misfit exited with 1; starting it again in ";
 /// Delays, in seconds, that grow.
 const DELAYS: [&str; 3] = ["0.5 s", "1 s", "2 s"];
 
