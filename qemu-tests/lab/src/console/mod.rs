@@ -90,7 +90,7 @@ impl Console {
         Ok(Self { transcript, progress, keyboard })
     }
 
-    /// Waits until the box says `pattern`, after the last match. Gives the line that it is in.
+    /// Waits until the box has said a line with `pattern`, after the last match. Gives the line.
     ///
     /// Ends early when the box is switched off or says a forbidden word first.
     pub async fn wait_for(&mut self, pattern: &str, within: Duration) -> Result<String, WaitError> {
@@ -126,7 +126,7 @@ impl Console {
         Ok(self.keyboard.write_all(text.as_bytes()).await?)
     }
 
-    /// Fails the waits from here on when the box says this.
+    /// Fails the waits from here on when the box says this, or has said it since the last match.
     pub fn forbid(&self, word: &str) {
         self.transcript().forbid(word);
     }
@@ -176,6 +176,7 @@ async fn read(mut screen: OwnedReadHalf, log: Log, transcript: Arc<Mutex<Transcr
         said += bytes as u64;
         say.send_replace(Progress::Said(said));
     }
+    transcript.lock().unwrap_or_else(PoisonError::into_inner).close();
     say.send_replace(Progress::Closed);
 }
 

@@ -36,12 +36,13 @@ pub struct Transcript {
     /// Up to where forbidden words were looked for.
     checked: usize,
     forbidden: Vec<String>,
+    closed: bool,
 }
 
 impl Transcript {
     /// An empty transcript that watches for these words.
     pub fn new(forbidden: Vec<String>) -> Self {
-        Self { text: String::new(), reading: Reading::Text, partial: Vec::new(), searched: 0, checked: 0, forbidden }
+        Self { text: String::new(), reading: Reading::Text, partial: Vec::new(), searched: 0, checked: 0, forbidden, closed: false }
     }
 
     /// Takes bytes as they come, cut anywhere.
@@ -76,7 +77,7 @@ impl Transcript {
         self.text.lines()
     }
 
-    /// Watches for a word from here on.
+    /// Watches for a word from the last match on.
     pub fn forbid(&mut self, word: &str) {
         self.forbidden.push(word.to_owned());
     }
@@ -86,10 +87,16 @@ impl Transcript {
         self.forbidden.retain(|forbidden| forbidden != word);
     }
 
+    /// Nothing more will be said: the last line is complete as it is.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// Looks for the first of these patterns to be said since the last match; says which it was by its place in the list. A forbidden
-    /// word that was said before the pattern, or without it, is found instead, each once.
+    /// word that was said before the pattern, or without it, is found instead, each once. Only complete lines are looked at: whoever
+    /// is told of a line reads the rest of it, which a slow console brings later.
     pub fn find(&mut self, patterns: &[&str]) -> Option<(usize, Finding)> {
-        let new = &self.text[self.searched..];
+        let new = &self.text[self.searched..self.complete().max(self.searched)];
         let found = patterns
             .iter()
             .enumerate()
@@ -104,12 +111,19 @@ impl Transcript {
         let (at, index, length) = found?;
         let line = self.line_at(at);
         self.searched = at + length;
+        // Words that are forbidden later do not reach back behind this match.
+        self.checked = self.checked.max(at);
         Some((index, Finding::Found(line)))
     }
 
     fn first_forbidden(&self) -> Option<(usize, usize)> {
-        let new = &self.text[self.checked..];
+        let new = &self.text[self.checked..self.complete().max(self.checked)];
         self.forbidden.iter().filter_map(|word| Some((self.checked + new.find(word)?, word.len()))).min()
+    }
+
+    /// How much of the text is complete lines, in bytes.
+    fn complete(&self) -> usize {
+        if self.closed { self.text.len() } else { self.text.rfind('\n').map_or(0, |newline| newline + 1) }
     }
 
     fn line_at(&self, at: usize) -> String {
@@ -180,6 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_told_when_it_is_complete_and_the_last_one_when_nothing_more_comes() {
+        let mut transcript = transcript("state in RAM: ");
+        assert_eq!(transcript.find(&["state in RAM"]), None);
+        transcript.push(b"no room\n");
+        assert_eq!(transcript.find(&["state in RAM"]), found("state in RAM: no room"));
+        transcript.push(b"last");
+        assert_eq!(transcript.find(&["last"]), None);
+        transcript.close();
+        assert_eq!(transcript.find(&["last"]), found("last"));
+    }
+
+    #[test]
     fn the_earliest_of_several_patterns_wins() {
         assert_eq!(transcript("a\nb\n").find(&["b", "a"]), Some((1, Finding::Found("a".into()))));
     }
@@ -187,8 +213,8 @@ mod tests {
     #[test]
     fn a_forbidden_word_is_found_before_the_pattern_after_it_and_not_instead_of_the_one_before() {
         let forbidden = Some((0, Finding::Forbidden("Kernel panic - not syncing".into())));
-        assert_eq!(transcript("Kernel panic - not syncing\nlogin:").find(&["login:"]), forbidden);
-        let mut late = transcript("login:\nKernel panic - not syncing");
+        assert_eq!(transcript("Kernel panic - not syncing\nlogin:\n").find(&["login:"]), forbidden);
+        let mut late = transcript("login:\nKernel panic - not syncing\n");
         assert_eq!(late.find(&["login:"]), found("login:"));
         assert_eq!(late.find(&["more"]), forbidden);
         assert_eq!(late.find(&["more"]), None, "each one is told once");
@@ -196,7 +222,7 @@ mod tests {
 
     #[test]
     fn an_allowed_word_is_no_failure() {
-        let mut transcript = transcript("Kernel panic\nlogin:");
+        let mut transcript = transcript("Kernel panic\nlogin:\n");
         transcript.allow("Kernel panic");
         assert_eq!(transcript.find(&["login:"]), found("login:"));
     }
