@@ -35,13 +35,15 @@ pub struct Transcript {
     searched: usize,
     /// Up to where forbidden words were looked for.
     checked: usize,
-    forbidden: Vec<String>,
+    /// Forbidden words, each with the place from which on it is watched for.
+    forbidden: Vec<(String, usize)>,
     closed: bool,
 }
 
 impl Transcript {
     /// An empty transcript that watches for these words.
     pub fn new(forbidden: Vec<String>) -> Self {
+        let forbidden = forbidden.into_iter().map(|word| (word, 0)).collect();
         Self { text: String::new(), reading: Reading::Text, partial: Vec::new(), searched: 0, checked: 0, forbidden, closed: false }
     }
 
@@ -84,7 +86,7 @@ impl Transcript {
 
     /// Watches for a word no more: a test that wants the panic.
     pub fn allow(&mut self, word: &str) {
-        self.forbidden.retain(|forbidden| forbidden != word);
+        self.forbidden.retain(|(forbidden, _)| forbidden != word);
     }
 
     /// Nothing more will be said: the last line is complete as it is.
@@ -117,8 +119,12 @@ impl Transcript {
     }
 
     fn first_forbidden(&self) -> Option<(usize, usize)> {
-        let new = &self.text[self.checked..self.complete().max(self.checked)];
-        self.forbidden.iter().filter_map(|word| Some((self.checked + new.find(word)?, word.len()))).min()
+        let complete = self.complete();
+        let place = |(word, from): &(String, usize)| {
+            let start = self.checked.max(*from).min(complete);
+            Some((start + self.text[start..complete].find(word)?, word.len()))
+        };
+        self.forbidden.iter().filter_map(place).min()
     }
 
     /// How much of the text is complete lines, in bytes.
@@ -218,6 +224,25 @@ mod tests {
         assert_eq!(late.find(&["login:"]), found("login:"));
         assert_eq!(late.find(&["more"]), forbidden);
         assert_eq!(late.find(&["more"]), None, "each one is told once");
+    }
+
+    #[test]
+    fn a_word_that_is_forbidden_after_a_match_does_not_reach_back_behind_it() {
+        let mut transcript = transcript("root mounted\nmaking\nroot mounted\n");
+        assert_eq!(transcript.find(&["making"]), found("making"));
+        transcript.forbid("root mounted");
+        assert_eq!(transcript.find(&["more"]), Some((0, Finding::Forbidden("root mounted".into()))));
+        assert_eq!(transcript.find(&["more"]), None);
+    }
+
+    #[test]
+    fn a_word_that_is_forbidden_late_may_have_been_said_before() {
+        let mut transcript = transcript("root mounted\nworking\n");
+        assert_eq!(transcript.find(&["working"]), found("working"));
+        transcript.forbid("root mounted");
+        assert_eq!(transcript.find(&["done"]), None);
+        transcript.push(b"root mounted\ndone\n");
+        assert_eq!(transcript.find(&["done"]), Some((0, Finding::Forbidden("root mounted".into()))));
     }
 
     #[test]
