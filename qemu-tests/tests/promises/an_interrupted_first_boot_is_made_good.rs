@@ -37,7 +37,7 @@ struct Moment {
 impl Moment {
     fn of(seed: u64) -> Self {
         let milestone = MILESTONES[(seed % MILESTONES.len() as u64) as usize];
-        Self { milestone, writes: Chance::new(seed).magnitude(WRITES_BITS), write_cache: (seed + seed / LANES) % 2 == 0 }
+        Self { milestone, writes: Chance::new(seed).magnitude(WRITES_BITS), write_cache: (seed + seed / LANES).is_multiple_of(2) }
     }
 
     /// Waits for the moment; a boot that has come to its end before is as good a moment.
