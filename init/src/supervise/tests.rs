@@ -44,6 +44,7 @@ const BOOT: &str = r#"
 struct World {
     directory: tempfile::TempDir,
     lines: tokio::io::Lines<BufReader<tokio::net::UnixStream>>,
+    shown: Vec<String>,
     running: tokio::task::JoinHandle<LastAct>,
     _network: mpsc::Sender<NetworkEvent>,
 }
@@ -71,23 +72,28 @@ impl World {
         console.add("ttyS0", OwnedFd::from(theirs).into());
         let lines = BufReader::new(tokio::net::UnixStream::from_std(ours).unwrap()).lines();
         let running = tokio::spawn(run_at(handoff, places, console));
-        Self { directory, lines, running, _network: network }
+        Self { directory, lines, shown: Vec::new(), running, _network: network }
     }
 
-    /// Reads the console up to a line that contains `text`; the line.
+    /// A line of the console that contains `text`: one that was shown before, or else the first that comes. What PID 1 says and what
+    /// a service prints reach the console by different tasks, so no test may rely on which of two lines comes first.
     async fn wait_for(&mut self, text: &str) -> String {
-        let mut seen = Vec::new();
+        if let Some(line) = self.shown.iter().find(|line| line.contains(text)) {
+            return line.clone();
+        }
+        let shown = &mut self.shown;
+        let lines = &mut self.lines;
         let found = async {
-            while let Some(line) = self.lines.next_line().await.unwrap() {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                shown.push(line.clone());
                 if line.contains(text) {
                     return Some(line);
                 }
-                seen.push(line);
             }
             None
         };
         let found = tokio::time::timeout(Duration::from_secs(60), found).await;
-        found.ok().flatten().unwrap_or_else(|| panic!("`{text}` never came; the console shows:\n{}", seen.join("\n")))
+        found.ok().flatten().unwrap_or_else(|| panic!("`{text}` never came; the console shows:\n{}", self.shown.join("\n")))
     }
 
     async fn proxy(&self, name: &'static str, path: &'static str, interface: &'static str) -> zbus::Proxy<'static> {
