@@ -7,6 +7,8 @@
 //! - a failed sync is the end: the kernel may have dropped what it could not write and call it clean, so a second sync says nothing.
 
 mod real;
+#[cfg(feature = "simulation")]
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io;
@@ -58,6 +60,12 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// Whatever the system says; then nothing about its names is certain.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
+
+    /// A number that nobody can guess.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn random(&self) -> io::Result<u64>;
 
     /// Takes the exclusive lock of a file, creating it, without waiting. The lock is held until the value is dropped, and by nobody after
     /// the process is gone.

@@ -11,9 +11,11 @@
 //!
 //! It knows nothing of raft's rules, of keys and values, or of async runtimes: callers hand over bytes and a callback.
 
+mod bugs;
 pub mod checkpoint;
 pub mod disk;
 pub mod log;
 pub mod wear;
 
+pub use bugs::{Bug, Bugs};
 pub use shoal_store_format::{ENTRY_BYTES_MAX, Entry, LogId, VOTE_BYTES_MAX};

@@ -10,7 +10,17 @@
 //! **Space.** The next segment is made ready while there is still room in the current one. [`Log::space`] says when that fails, so that the
 //! node can refuse writes and purge while the log still works.
 
+//!
+//! What the bytes in the files mean, and how a torn tail is told from damage, is said in `shoal_store_format`.
+
 mod error;
+mod files;
+mod front;
+mod names;
+mod open;
+mod read;
+mod spare;
+mod thread;
 
 use std::ops::Range;
 use std::path::Path;
@@ -19,10 +29,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use error::{LogFailed, OpenLogError, ReadLogError, SubmitError};
-pub use shoal_store_format::{Entry, LogId};
+pub use files::LogFiles;
+pub use shoal_store_format::{Entry, Head, LogId, Record, RecordRef};
 
+use crate::bugs::Bugs;
 use crate::disk::Disk;
 use crate::wear::Wear;
+use thread::Inner;
 
 /// Called once, on the log's thread, when the medium has what was submitted (and everything submitted before), or never will. It must be
 /// short and must not call back into the log in a way that waits.
@@ -39,11 +52,15 @@ pub struct LogOptions {
     pub pending_bytes: usize,
     /// Segments that were purged and are kept for reuse, at most; the others are deleted.
     pub spares: usize,
+    /// Whether segments are made by a thread of their own. A simulation makes them in line, so that everything happens in one order.
+    pub background: bool,
+    /// Known bugs, put back by tests.
+    pub bugs: Bugs,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, cache_bytes: 16 << 20, pending_bytes: 64 << 20, spares: 2 }
+        Self { segment_bytes: 16 << 20, cache_bytes: 16 << 20, pending_bytes: 64 << 20, spares: 2, background: true, bugs: Bugs::default() }
     }
 }
 
@@ -94,17 +111,16 @@ pub enum Space {
 
 /// A raft log. Cloning gives another handle to the same log; the last one dropped closes it.
 #[derive(Debug, Clone)]
-pub struct Log {}
+pub struct Log(Arc<Inner>);
 
 impl Log {
     /// Makes a new log in `directory`, which is created if its parent exists.
     ///
     /// # Errors
-    /// [`OpenLogError::Exists`] if there is one already, [`OpenLogError::Locked`], or what the system says. A creation that was interrupted
-    /// leaves nothing that [`Log::open`] takes for a log.
+    /// [`OpenLogError::Exists`] if there is one already, [`OpenLogError::Locked`], or what the system says. What an interrupted creation
+    /// leaves is no log for [`Log::open`], or an empty one.
     pub fn create(disk: Arc<dyn Disk>, directory: &Path, options: LogOptions, wear: Arc<Wear>) -> Result<Self, OpenLogError> {
-        let _ = (disk, directory, options, wear);
-        panic!("bodies follow")
+        Inner::create(disk, directory, options, wear).map(|inner| Self(Arc::new(inner)))
     }
 
     /// Opens the log in `directory`, checks all of it, and cuts off what an interrupted last write left.
@@ -113,17 +129,17 @@ impl Log {
     /// [`OpenLogError::Missing`] if there is none, [`OpenLogError::Locked`], [`OpenLogError::Damaged`] if something that was durable is not
     /// readable any more, or what the system says. The files are as they were.
     pub fn open(disk: Arc<dyn Disk>, directory: &Path, options: LogOptions, wear: Arc<Wear>) -> Result<(Self, Recovered), OpenLogError> {
-        let _ = (disk, directory, options, wear);
-        panic!("bodies follow")
+        let (inner, recovered) = Inner::open(disk, directory, options, wear)?;
+        Ok((Self(Arc::new(inner)), recovered))
     }
 
-    /// Appends entries. They must follow the last one without a hole. Never waits.
+    /// Appends entries. They must follow the last one without a hole; a log that holds nothing and purged nothing takes any first index.
+    /// Never waits.
     ///
     /// # Errors
     /// Nothing was accepted, and `done` is not called.
     pub fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), SubmitError> {
-        let _ = (entries, done);
-        panic!("bodies follow")
+        self.0.append(entries, done)
     }
 
     /// Drops the entries with index `from` and above. Never waits. Entries at or below the purged one cannot be dropped.
@@ -131,8 +147,7 @@ impl Log {
     /// # Errors
     /// Nothing was accepted, and `done` is not called.
     pub fn truncate_from(&self, from: u64, done: Done) -> Result<(), SubmitError> {
-        let _ = (from, done);
-        panic!("bodies follow")
+        self.0.truncate_from(from, done)
     }
 
     /// Forgets the entries up to and including `to`, which may lie beyond the last one (a snapshot was installed). Never waits. Whoever
@@ -141,8 +156,7 @@ impl Log {
     /// # Errors
     /// Nothing was accepted, and `done` is not called.
     pub fn purge(&self, to: LogId, done: Done) -> Result<(), SubmitError> {
-        let _ = (to, done);
-        panic!("bodies follow")
+        self.0.purge(to, done)
     }
 
     /// Saves the vote. Never waits; raft must not answer before `done`.
@@ -150,53 +164,49 @@ impl Log {
     /// # Errors
     /// Nothing was accepted, and `done` is not called.
     pub fn save_vote(&self, vote: Bytes, done: Done) -> Result<(), SubmitError> {
-        let _ = (vote, done);
-        panic!("bodies follow")
+        self.0.save_vote(vote, done)
     }
 
     /// Saves how far the log is known to be committed. It is a hint: it is written with whatever is written next, and costs no sync.
     ///
     /// # Errors
-    /// The log has failed.
+    /// The log has failed, or was closed.
     pub fn save_committed(&self, committed: Option<LogId>) -> Result<(), SubmitError> {
-        let _ = committed;
-        panic!("bodies follow")
+        self.0.save_committed(committed)
     }
 
-    /// Entries with an index in `range`, from its start on without a hole, until the end of the range, or until their payloads together
-    /// reach `max_bytes`; at least one if the first is there. Recent ones come from memory; for older ones a file is read, so this may
-    /// block.
+    /// Entries with an index in `range`, from its start on without a hole, until the end of the range, or before their payloads together
+    /// are more than `max_bytes`; at least one if the range is not empty. Recent ones come from memory; for older ones a file is read, so
+    /// this may block.
     ///
     /// # Errors
     /// [`ReadLogError::Missing`] if an entry of the range was purged or is not there yet, or what went wrong with the file.
     pub fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, ReadLogError> {
-        let _ = (range, max_bytes);
-        panic!("bodies follow")
+        self.0.read(range, max_bytes)
     }
 
     /// The id of the entry with this index, also of the purged one; from memory, never from a file.
     #[must_use]
     pub fn id_at(&self, index: u64) -> Option<LogId> {
-        let _ = index;
-        panic!("bodies follow")
+        self.0.id_at(index)
     }
 
     /// What the log holds, with everything submitted, durable or not.
     #[must_use]
     pub fn state(&self) -> LogState {
-        panic!("bodies follow")
+        self.0.front().state.clone()
     }
 
     /// Bytes of payload that wait to be written.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
-        panic!("bodies follow")
+        self.0.front().pending_bytes
     }
 
     /// Whether the log can go on when its current segment is full.
     #[must_use]
     pub fn space(&self) -> Space {
-        panic!("bodies follow")
+        self.0.front().space.clone()
     }
 
     /// Writes what waits, marks the end, and ends the thread. Every other handle gets errors from now on.
@@ -204,6 +214,6 @@ impl Log {
     /// # Errors
     /// The log has failed, now or before.
     pub fn close(self) -> Result<(), LogFailed> {
-        panic!("bodies follow")
+        self.0.close()
     }
 }

@@ -58,6 +58,13 @@ impl Disk for RealDisk {
         StdFile::open(directory)?.sync_all()
     }
 
+    fn random(&self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        // Up to 256 bytes come whole or not at all (getrandom(2)).
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
         match file.try_lock() {

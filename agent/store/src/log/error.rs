@@ -1,10 +1,12 @@
 //! What can go wrong with the log.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shoal_store_format::LogId;
+use shoal_store_format::{Damage, Refused};
+
+use super::names;
 
 /// The log has failed and takes nothing any more. What was called back well is durable; of the rest nothing is certain. End the process:
 /// opening the log again finds out what the medium has.
@@ -31,12 +33,10 @@ pub enum SubmitError {
         got: u64,
     },
     /// Entries that are purged cannot be truncated, and a purge never goes back.
-    #[error("entry {index} is purged already (up to {purged:?})")]
+    #[error("entry {index} is purged already")]
     Purged {
         /// The index that was given.
         index: u64,
-        /// The last purged entry.
-        purged: Option<LogId>,
     },
     /// A payload or a vote is larger than [`ENTRY_BYTES_MAX`](crate::ENTRY_BYTES_MAX), [`VOTE_BYTES_MAX`](crate::VOTE_BYTES_MAX), or what
     /// fits into a segment.
@@ -126,6 +126,14 @@ pub enum OpenLogError {
         /// What is lost by it, as a sentence.
         affected: String,
     },
+    /// The medium does not give back a sector.
+    #[error("the medium cannot read {}. Nothing was changed. Restore this node from its peers, on another medium", path.display())]
+    Unreadable {
+        /// The segment.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A format that this version does not know.
     #[error("{} has format version {version}, which this version cannot read: use the version that wrote it, or a newer one", path.display())]
     Version {
@@ -144,4 +152,24 @@ pub enum OpenLogError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl OpenLogError {
+    pub(crate) fn damaged(directory: &Path, damage: &Damage) -> Self {
+        Self::Damaged {
+            path: directory.join(names::segment(damage.segment)),
+            offset: damage.offset,
+            what: damage.what.to_string(),
+            affected: damage.affected(),
+        }
+    }
+}
+
+impl From<Refused> for SubmitError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Hole { expected, got } => Self::Hole { expected, got },
+            Refused::Purged { index } => Self::Purged { index },
+        }
+    }
 }
