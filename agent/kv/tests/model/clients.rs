@@ -8,7 +8,7 @@ use shoal_kv::{
     watch::{HubLimits, NO_WATCH_ID, Polled, StreamId, WatchCreateRequest, WatchRefusal, WatchResponse},
 };
 
-use crate::oracle::Oracle;
+use crate::{oracle::Oracle, seen::Seen};
 
 pub(crate) type Checked = Result<(), TestCaseError>;
 
@@ -164,8 +164,9 @@ impl Client {
         self.progress_requested = true;
     }
 
-    pub(crate) fn read(&mut self, situation: &Situation<'_>, polled: &Polled) -> Checked {
+    pub(crate) fn read(&mut self, situation: &Situation<'_>, polled: &Polled, seen: &Seen) -> Checked {
         for response in &polled.responses {
+            seen.note(&kind(response));
             self.read_one(situation, response)?;
         }
         if polled.more {
@@ -232,5 +233,21 @@ impl Client {
             watcher.covered = revision;
         }
         Ok(())
+    }
+}
+
+fn kind(response: &WatchResponse) -> String {
+    match response {
+        WatchResponse::Created { .. } => "created".into(),
+        WatchResponse::Refused { reason, .. } => format!("refused: {reason:?}"),
+        WatchResponse::Events { fragment: true, .. } => "a fragment".into(),
+        WatchResponse::Events { events, .. } if events[0].batch.revision != events[events.len() - 1].batch.revision => {
+            "several revisions in a response".into()
+        }
+        WatchResponse::Events { .. } => "one revision in a response".into(),
+        WatchResponse::Progress { watch_id: NO_WATCH_ID, .. } => "progress of a stream".into(),
+        WatchResponse::Progress { .. } => "progress of a watcher".into(),
+        WatchResponse::Canceled { .. } => "cancelled".into(),
+        WatchResponse::Compacted { .. } => "compacted".into(),
     }
 }

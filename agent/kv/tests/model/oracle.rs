@@ -44,8 +44,12 @@ impl Oracle {
 
     /// The keys that exist at a revision, in their order.
     pub(crate) fn alive(&self, at: i64) -> Vec<KeyValue> {
+        self.alive_in(b"", b"\0", at)
+    }
+
+    pub(crate) fn alive_in(&self, key: &[u8], range_end: &[u8], at: i64) -> Vec<KeyValue> {
         let mut alive: BTreeMap<&Bytes, &KeyValue> = BTreeMap::new();
-        for change in self.changes.iter().filter(|change| change.main <= at) {
+        for change in self.changes.iter().filter(|change| change.main <= at && in_range(key, range_end, &change.kv.key)) {
             if change.deleted {
                 alive.remove(&change.kv.key);
             } else {
@@ -55,12 +59,9 @@ impl Oracle {
         alive.into_values().cloned().collect()
     }
 
-    pub(crate) fn alive_in(&self, key: &[u8], range_end: &[u8], at: i64) -> Vec<KeyValue> {
-        self.alive(at).into_iter().filter(|kv| in_range(key, range_end, &kv.key)).collect()
-    }
-
     pub(crate) fn get(&self, key: &[u8], at: i64) -> Option<KeyValue> {
-        self.alive(at).into_iter().find(|kv| kv.key == key)
+        let last = self.changes.iter().rfind(|change| change.main <= at && change.kv.key == key)?;
+        (!last.deleted).then(|| last.kv.clone())
     }
 
     /// The events of a range from one revision to another, both included.

@@ -18,6 +18,7 @@ use crate::{
     operation::Operation,
     oracle::Oracle,
     oracle_txn,
+    seen::Seen,
 };
 
 /// Small enough that every bound is met all the time.
@@ -35,7 +36,8 @@ const TXN_OPERATIONS: usize = 6;
 const LESSOR: LessorConfig =
     LessorConfig { revocations_at_once: 2, revocation_interval: Duration::from_secs(1), retry_after: Duration::from_secs(1000) };
 
-pub(crate) struct World {
+pub(crate) struct World<'a> {
+    seen: &'a Seen,
     oracle: Oracle,
     store: Store,
     /// Another member: the same commands, but it has forgotten less, or more.
@@ -61,8 +63,8 @@ struct Disk {
     log: Vec<Command>,
 }
 
-impl World {
-    pub(crate) fn new(bug: Option<KnownBug>) -> Self {
+impl<'a> World<'a> {
+    pub(crate) fn new(bug: Option<KnownBug>, seen: &'a Seen) -> Self {
         let mut store = Store::new();
         let mut hub = Hub::new(store.revision(), HUB_LIMITS);
         if let Some(bug) = bug {
@@ -72,6 +74,7 @@ impl World {
         let mut lessor = Lessor::new(LESSOR);
         lessor.promote(Now::default(), []);
         Self {
+            seen,
             oracle: Oracle::new(),
             disk: Disk { head: store.checkpoint_head(), versions: BTreeMap::new(), forgotten: Vec::new(), log: Vec::new() },
             store,
@@ -197,6 +200,7 @@ impl World {
             Command::Txn(txn) => {
                 let valid = txn.validate(0, &limits);
                 prop_assert_eq!(valid, oracle_txn::validate(txn, TXN_OPERATIONS));
+                self.seen.note_result("validation", &valid);
                 if valid.is_ok() && txn.is_read_only() {
                     prop_assert_eq!(self.store.read_txn(txn), self.oracle.clone().txn(txn));
                 }
@@ -222,6 +226,15 @@ impl World {
             self.unpublished.push_back(batch);
         }
         match &outcome {
+            Outcome::Put(result) => self.seen.note_result("put", result),
+            Outcome::DeleteRange(Ok(response)) if response.deleted > 1 => self.seen.note("several keys deleted"),
+            Outcome::Txn(result) => self.seen.note_result("txn", result),
+            Outcome::Compact(result) => self.seen.note_result("compaction", result),
+            Outcome::LeaseGrant(result) => self.seen.note_result("grant", result),
+            Outcome::LeaseRevoke(result) => self.seen.note_result("revocation", result),
+            _ => {}
+        }
+        match &outcome {
             Outcome::LeaseGrant(Ok(granted)) => {
                 self.lessor.granted(self.now, granted.id, granted.ttl);
                 self.deadlines.insert(granted.id, self.after(granted.ttl));
@@ -242,7 +255,14 @@ impl World {
             prop_assert!(request.key.is_empty());
             return Ok(());
         }
-        prop_assert_eq!(self.store.range(request), self.oracle.range(request));
+        let read = self.store.range(request);
+        self.seen.note_result("range", &read);
+        if let Ok(response) = &read
+            && response.more
+        {
+            self.seen.note("more than the limit");
+        }
+        prop_assert_eq!(read, self.oracle.range(request));
         Ok(())
     }
 
@@ -255,6 +275,9 @@ impl World {
 
     fn compact_step(&mut self, budget: usize) -> Checked {
         let step = self.store.compact_step(budget);
+        if !step.done {
+            self.seen.note("a compaction goes on");
+        }
         self.disk.forgotten.extend(step.removed);
         Ok(())
     }
@@ -267,7 +290,11 @@ impl World {
 
     fn publish(&mut self, batches: usize) -> Checked {
         for batch in self.unpublished.drain(..batches.min(self.unpublished.len())) {
+            let lagging = self.hub.lagging_watchers();
             self.hub.publish(&batch);
+            if self.hub.lagging_watchers() > lagging {
+                self.seen.note("a stream was too slow");
+            }
         }
         Ok(())
     }
@@ -289,9 +316,23 @@ impl World {
     fn poll_once(&mut self, client: usize, budget: usize) -> Result<bool, TestCaseError> {
         let watchers = self.clients.iter().map(Client::watchers).sum();
         let client = &mut self.clients[client];
-        let polled = self.hub.poll(client.stream, budget, || &self.store);
+        let recent = self.hub.lagging_watchers();
+        let mut history = false;
+        let polled = self.hub.poll(client.stream, budget, || {
+            history = true;
+            &self.store
+        });
+        if history {
+            self.seen.note("history was read");
+        }
+        if polled.more {
+            self.seen.note("a poll left something");
+        }
+        if self.hub.lagging_watchers() < recent {
+            self.seen.note("a watcher has caught up");
+        }
         let situation = Situation { oracle: &self.oracle, revision: self.hub.revision(), limits: &HUB_LIMITS, watchers };
-        client.read(&situation, &polled)?;
+        client.read(&situation, &polled, self.seen)?;
         Ok(polled.more)
     }
 
@@ -352,6 +393,9 @@ impl World {
         let over = |deadline: &Now| *deadline <= now;
         let due = self.deadlines.iter().filter(|(id, deadline)| over(deadline) && !self.revoking.contains(id)).count();
         prop_assert_eq!(expired.len(), due.min(LESSOR.revocations_at_once));
+        if expired.len() < due {
+            self.seen.note("a lease has to wait for its end");
+        }
         for id in expired {
             prop_assert!(over(&self.deadlines[&id]), "lease {id} has time left");
             self.revoking.insert(id);
@@ -365,6 +409,7 @@ impl World {
 
     fn keep_alive(&mut self, id: i64) -> Checked {
         let renewed = self.lessor.renew(self.now, id);
+        self.seen.note_result("keep-alive", &renewed);
         let expected = match self.deadlines.get(&id) {
             None => Err(RenewError::NotFound),
             Some(&deadline) if deadline <= self.now => Err(RenewError::Expired),
