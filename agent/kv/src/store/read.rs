@@ -5,9 +5,11 @@ use std::{cmp::Ordering, ops::ControlFlow};
 use super::{
     Store,
     history::{Key, Version},
+    lease::NO_LEASE,
 };
 use crate::{
     error::RangeError,
+    event::KeyValue,
     request::{RangeRequest, SortOrder, SortTarget},
     response::RangeResponse,
 };
@@ -54,7 +56,12 @@ impl Store {
 
         let kvs: Vec<_> = found
             .into_iter()
-            .map(|(key, version)| if request.keys_only { version.key_only(&key.name) } else { version.key_value(&key.name) })
+            .map(|(key, version)| match (request.keys_only, request.sort_target) {
+                (false, _) => version.key_value(&key.name),
+                // As in etcd since 3.7, which reads keys from its index, where the leases are not.
+                (true, target) if target != SortTarget::Value => KeyValue { lease: NO_LEASE, ..version.key_only(&key.name) },
+                (true, _) => version.key_only(&key.name),
+            })
             .collect();
         #[cfg(feature = "known-bugs")]
         let count = if self.has_bug(crate::known_bugs::KnownBug::CountIsLimited) { kvs.len() as i64 } else { count };

@@ -60,7 +60,7 @@ fn value() -> impl Strategy<Value = Bytes> {
 }
 
 fn lease() -> impl Strategy<Value = i64> {
-    prop_oneof![3 => Just(0), 2 => 1..=4_i64]
+    prop_oneof![4 => Just(0), 1 => 1..=4_i64]
 }
 
 /// The newest revision or one before, the compaction or one near it, one to come, or a negative one.
@@ -71,11 +71,11 @@ mod relative {
     pub(crate) const BEFORE_NEWEST: i64 = 2_000_000;
 
     pub(crate) fn past() -> impl Strategy<Value = i64> {
-        prop_oneof![4 => (0..=25_i64).prop_map(|n| BEFORE_NEWEST + n), 2 => (0..=4_i64).prop_map(|n| NEAR_COMPACTION + n)]
+        prop_oneof![4 => (0..=12_i64).prop_map(|n| BEFORE_NEWEST + n), 2 => (0..=4_i64).prop_map(|n| NEAR_COMPACTION + n)]
     }
 
     pub(crate) fn any_revision() -> impl Strategy<Value = i64> {
-        prop_oneof![8 => Just(0_i64), 10 => past(), 1 => (1..=3_i64).prop_map(|n| BEFORE_NEWEST - n), 1 => -3..=-1_i64]
+        prop_oneof![20 => Just(0_i64), 16 => past(), 1 => (1..=3_i64).prop_map(|n| BEFORE_NEWEST - n), 1 => -3..=-1_i64]
     }
 
     pub(crate) fn resolve(revision: i64, newest: i64, compacted: i64) -> i64 {
@@ -119,8 +119,8 @@ fn range() -> impl Strategy<Value = RangeRequest> {
 }
 
 fn put() -> impl Strategy<Value = PutRequest> {
-    let ignores = prop::bool::weighted(0.15);
-    (key(), value(), lease(), any::<bool>(), ignores, prop::bool::weighted(0.15), prop::bool::weighted(0.05)).prop_map(
+    let rarely = || prop::bool::weighted(0.08);
+    (key(), value(), lease(), any::<bool>(), rarely(), rarely(), prop::bool::weighted(0.05)).prop_map(
         |(key, value, lease, prev_kv, ignore_value, ignore_lease, wrong)| PutRequest {
             key,
             value: if ignore_value && !wrong { Bytes::new() } else { value },
@@ -157,18 +157,18 @@ fn compare() -> impl Strategy<Value = Compare> {
 }
 
 fn txn() -> impl Strategy<Value = TxnRequest> {
-    let ops = |op: BoxedStrategy<RequestOp>| prop::collection::vec(op, 0..4);
+    let ops = |op: BoxedStrategy<RequestOp>| prop::collection::vec(op, 0..3);
     let leaf = prop_oneof![
         3 => put().prop_map(RequestOp::Put),
         2 => range().prop_map(RequestOp::Range),
         1 => delete().prop_map(RequestOp::DeleteRange),
     ];
-    let op = leaf.prop_recursive(3, 16, 4, move |inner| {
+    let op = leaf.prop_recursive(3, 8, 3, move |inner| {
         let compare = prop::collection::vec(compare(), 0..2);
         (compare, ops(inner.clone()), ops(inner))
             .prop_map(|(compare, success, failure)| RequestOp::Txn(TxnRequest { compare, success, failure }))
     });
-    let list = prop::collection::vec(op, 0..4);
+    let list = prop::collection::vec(op, 0..3);
     (prop::collection::vec(compare(), 0..3), list.clone(), list).prop_map(|(compare, success, failure)| TxnRequest {
         compare,
         success,
@@ -197,7 +197,7 @@ fn watch() -> impl Strategy<Value = WatchCreateRequest> {
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let alarm = (any::<bool>(), 1..=2_u64, any::<bool>()).prop_map(|(activate, member, full)| {
+    let alarm = (prop::bool::weighted(0.25), 1..=2_u64, any::<bool>()).prop_map(|(activate, member, full)| {
         Command::Alarm(AlarmRequest {
             action: if activate { AlarmAction::Activate } else { AlarmAction::Deactivate },
             member,
@@ -208,7 +208,8 @@ fn command() -> impl Strategy<Value = Command> {
         24 => put().prop_map(Command::Put),
         6 => delete().prop_map(Command::DeleteRange),
         10 => txn().prop_map(Command::Txn),
-        5 => relative::any_revision().prop_map(|revision| Command::Compact(CompactionRequest { revision })),
+        3 => relative::past().prop_map(|revision| Command::Compact(CompactionRequest { revision })),
+        1 => relative::any_revision().prop_map(|revision| Command::Compact(CompactionRequest { revision })),
         5 => (0..=4_i64, 1..=30_i64).prop_map(|(id, ttl)| Command::LeaseGrant(LeaseGrantRequest { id, ttl })),
         2 => (0..=4_i64).prop_map(|id| Command::LeaseRevoke(LeaseRevokeRequest { id })),
         1 => alarm,

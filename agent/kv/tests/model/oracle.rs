@@ -137,6 +137,9 @@ impl Oracle {
         if request.keys_only {
             for kv in &mut kvs {
                 kv.value = Bytes::new();
+                if request.sort_target != SortTarget::Value {
+                    kv.lease = 0;
+                }
             }
         }
         RangeResponse { revision, kvs, more, count }

@@ -114,8 +114,40 @@ fn puts_something(request: &TxnRequest) -> bool {
 /// What etcd's server says of a transaction before it looks at the state.
 pub(crate) fn validate(request: &TxnRequest, operations: usize) -> Result<(), TxnError> {
     check_fields(request, operations as i64)?;
-    changes(&request.success)?;
-    changes(&request.failure)?;
+    for branch in [&request.success, &request.failure] {
+        changes(branch)?;
+        for path in paths(branch) {
+            keeps_what_is_gone(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// All ways in which nested transactions may turn out, each as the list of what is done one after the other.
+fn paths(ops: &[RequestOp]) -> Vec<Vec<&RequestOp>> {
+    let mut all: Vec<Vec<&RequestOp>> = vec![Vec::new()];
+    for op in ops {
+        let ways = match op {
+            RequestOp::Txn(txn) => [paths(&txn.success), paths(&txn.failure)].concat(),
+            op => vec![vec![op]],
+        };
+        all = all.iter().flat_map(|path| ways.iter().map(move |way| [&path[..], way].concat())).collect();
+    }
+    all
+}
+
+/// What etcd crashes of: the value of a key that was deleted by a deletion from a key on is to be kept.
+fn keeps_what_is_gone(path: &[&RequestOp]) -> Result<(), TxnError> {
+    for (index, op) in path.iter().enumerate() {
+        let RequestOp::Put(put) = op else { continue };
+        let gone = |op: &&RequestOp| match op {
+            RequestOp::DeleteRange(delete) => delete.range_end.as_ref() == [0] && put.key >= delete.key,
+            _ => false,
+        };
+        if (put.ignore_value || put.ignore_lease) && path[..index].iter().any(gone) {
+            return Err(TxnError::DuplicateKey);
+        }
+    }
     Ok(())
 }
 
@@ -154,11 +186,10 @@ fn check_fields(request: &TxnRequest, operations: i64) -> Result<(), TxnError> {
     Ok(())
 }
 
-/// What a list of requests puts, which of that relies on what was there before, and what it deletes.
+/// What a list of requests puts and deletes.
 #[derive(Default)]
 struct Changes {
     puts: BTreeSet<Bytes>,
-    relying: BTreeSet<Bytes>,
     deletes: Vec<DeleteRangeRequest>,
 }
 
@@ -167,8 +198,7 @@ impl Changes {
         other.puts.iter().any(|key| {
             let deleted = |delete: &DeleteRangeRequest| {
                 // etcd takes the end of "from here on" for the smallest key, so that it never overlaps with anything.
-                let from_key = delete.range_end.as_ref() == [0];
-                in_range(&delete.key, &delete.range_end, key) && (!from_key || other.relying.contains(key))
+                delete.range_end.as_ref() != [0] && in_range(&delete.key, &delete.range_end, key)
             };
             self.puts.contains(key) || self.deletes.iter().any(deleted)
         })
@@ -176,7 +206,6 @@ impl Changes {
 
     fn add(&mut self, other: Self) {
         self.puts.extend(other.puts);
-        self.relying.extend(other.relying);
         self.deletes.extend(other.deletes);
     }
 }
@@ -203,9 +232,6 @@ fn changes(ops: &[RequestOp]) -> Result<Changes, TxnError> {
         if let RequestOp::Put(put) = op {
             let mut one = Changes::default();
             one.puts.insert(put.key.clone());
-            if put.ignore_value || put.ignore_lease {
-                one.relying.insert(put.key.clone());
-            }
             if all.conflicts(&one) {
                 return Err(TxnError::DuplicateKey);
             }
