@@ -33,9 +33,9 @@ impl Store {
     /// Reads at a revision that can be read. `revision` is for the header.
     pub(super) fn range_at(&self, request: &RangeRequest, at: i64, revision: i64) -> RangeResponse {
         let range = request.range();
-        let count = i64::try_from(self.index.count(&self.keys, &range, at)).expect("keys are counted in memory");
+        let count = || i64::try_from(self.index.count(&self.keys, &range, at)).expect("keys are counted in memory");
         if request.count_only {
-            return RangeResponse { revision, kvs: Vec::new(), more: false, count };
+            return RangeResponse { revision, kvs: Vec::new(), more: false, count: count() };
         }
 
         // One more than the limit, to know whether there are more. What has to be sorted or filtered is gathered first.
@@ -44,12 +44,16 @@ impl Store {
             .filter(|_| request.has_default_order() && !request.has_revision_filters())
             .map_or(usize::MAX, |limit| limit.saturating_add(1));
         let mut found: Vec<(&Key, &Version)> = Vec::new();
+        let mut visited = 0;
         self.index.visit(&self.keys, &range, at, |_, key, version| {
+            visited += 1;
             if passes(request, version) {
                 found.push((key, version));
             }
             if found.len() == gather { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        // Who has seen all of the range has counted it.
+        let count = if found.len() < gather { visited } else { count() };
         sort(&mut found, request.sort_order, request.sort_target);
         let more = limit.is_some_and(|limit| found.len() > limit);
         found.truncate(limit.unwrap_or(usize::MAX));
