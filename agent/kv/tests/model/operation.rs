@@ -120,7 +120,7 @@ fn range() -> impl Strategy<Value = RangeRequest> {
 
 fn put() -> impl Strategy<Value = PutRequest> {
     let rarely = || prop::bool::weighted(0.08);
-    (key(), value(), lease(), any::<bool>(), rarely(), rarely(), prop::bool::weighted(0.05)).prop_map(
+    (key(), value(), lease(), any::<bool>(), rarely(), rarely(), prop::bool::weighted(0.15)).prop_map(
         |(key, value, lease, prev_kv, ignore_value, ignore_lease, wrong)| PutRequest {
             key,
             value: if ignore_value && !wrong { Bytes::new() } else { value },
@@ -179,7 +179,7 @@ fn txn() -> impl Strategy<Value = TxnRequest> {
 fn watch() -> impl Strategy<Value = WatchCreateRequest> {
     let flag = || prop::bool::weighted(0.3);
     let start = prop_oneof![6 => Just(0_i64), 6 => relative::past(), 2 => relative::any_revision()];
-    let id = prop_oneof![6 => Just(0_i64), 2 => -1..=4_i64];
+    let id = prop_oneof![4 => Just(0_i64), 2 => -1..=4_i64];
     let key = prop_oneof![5 => key(), 1 => Just(Bytes::new())];
     (id, key, range_end(), start, flag(), (prop::bool::weighted(0.1), prop::bool::weighted(0.1)), any::<bool>(), flag()).prop_map(
         |(watch_id, key, range_end, start_revision, progress_notify, (no_put, no_delete), prev_kv, fragment)| WatchCreateRequest {
@@ -210,7 +210,7 @@ fn command() -> impl Strategy<Value = Command> {
         10 => txn().prop_map(Command::Txn),
         3 => relative::past().prop_map(|revision| Command::Compact(CompactionRequest { revision })),
         1 => relative::any_revision().prop_map(|revision| Command::Compact(CompactionRequest { revision })),
-        5 => (0..=4_i64, 1..=30_i64).prop_map(|(id, ttl)| Command::LeaseGrant(LeaseGrantRequest { id, ttl })),
+        5 => (0..=4_i64, 1..=20_i64).prop_map(|(id, ttl)| Command::LeaseGrant(LeaseGrantRequest { id, ttl })),
         2 => (0..=4_i64).prop_map(|id| Command::LeaseRevoke(LeaseRevokeRequest { id })),
         1 => alarm,
     ]
@@ -226,18 +226,18 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         8 => (0..12_usize).prop_map(Operation::CompactStep),
         2 => relative::any_revision().prop_map(Operation::Hash),
         12 => (0..8_usize).prop_map(Operation::Publish),
-        2 => Just(Operation::Open),
+        4 => Just(Operation::Open),
         1 => stream().prop_map(Operation::Close),
-        10 => (stream(), watch()).prop_map(|(stream, watch)| Operation::Watch(stream, watch)),
+        14 => (stream(), watch()).prop_map(|(stream, watch)| Operation::Watch(stream, watch)),
         2 => (stream(), -1..5_i64).prop_map(|(stream, id)| Operation::Cancel(stream, id)),
         5 => stream().prop_map(Operation::RequestProgress),
-        3 => stream().prop_map(Operation::NotifyProgress),
-        16 => (stream(), budget).prop_map(|(stream, budget)| Operation::Poll(stream, budget)),
+        5 => stream().prop_map(Operation::NotifyProgress),
+        20 => (stream(), budget).prop_map(|(stream, budget)| Operation::Poll(stream, budget)),
         1 => Just(Operation::Reset),
         3 => (1..10_usize).prop_map(Operation::Checkpoint),
         1 => Just(Operation::Restore),
         3 => (1..12_u64).prop_map(Operation::Pass),
-        2 => (0..=4_i64).prop_map(Operation::KeepAlive),
+        4 => (0..=4_i64).prop_map(Operation::KeepAlive),
         1 => Just(Operation::ChangeLeader),
     ]
 }

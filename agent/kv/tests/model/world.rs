@@ -27,14 +27,14 @@ const HUB_LIMITS: HubLimits = HubLimits {
     recent_bytes: 1500,
     scan_revisions: 3,
     fragment_bytes: 200,
-    stream_watchers: 5,
-    watchers: 12,
+    stream_watchers: 4,
+    watchers: 9,
     streams: 3,
     stream_controls: 3,
 };
 const TXN_OPERATIONS: usize = 6;
 const LESSOR: LessorConfig =
-    LessorConfig { revocations_at_once: 2, revocation_interval: Duration::from_secs(1), retry_after: Duration::from_secs(1000) };
+    LessorConfig { revocations_at_once: 1, revocation_interval: Duration::from_secs(1), retry_after: Duration::from_secs(1000) };
 
 pub(crate) struct World<'a> {
     seen: &'a Seen,
