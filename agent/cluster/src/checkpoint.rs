@@ -29,6 +29,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::{
     codec::DecodeError,
     error::StorageError,
+    peer::message::SnapshotKey,
     replica::Identity,
     snapshot::record::{HeadMessage, decode_row, encode_row},
     state::{Head, Replicated, State},
@@ -109,11 +110,15 @@ pub(crate) struct Checkpointer {
     written: Mutex<Written>,
     readers: Arc<Readers>,
     installed: AtomicU64,
+    /// Random: tells this life's checkpoints from those of another.
+    life: u64,
 }
 
 /// What the medium holds.
 #[derive(Debug)]
 struct Written {
+    /// Counts the checkpoints of this life.
+    number: u64,
     head: Arc<Head>,
     leases: BTreeMap<i64, i64>,
     /// Rows to remove once nobody reads.
@@ -155,11 +160,11 @@ impl Checkpointer {
     }
 
     /// Writes checkpoints of `state`, which was [restored](Self::restore) from this one. Blocks while it reads.
-    pub(crate) fn new(checkpoint: Checkpoint, state: Arc<State>, identity: Identity) -> Result<Self, CheckpointError> {
+    pub(crate) fn new(checkpoint: Checkpoint, state: Arc<State>, identity: Identity, life: u64) -> Result<Self, CheckpointError> {
         let head = read_head(&checkpoint)?.head;
         let leases = head.store.leases.iter().copied().collect();
-        let written = Mutex::new(Written { head: Arc::new(head), leases, deferred: Vec::new() });
-        Ok(Self { checkpoint, state, identity, written, readers: Arc::default(), installed: AtomicU64::new(0) })
+        let written = Mutex::new(Written { number: 0, head: Arc::new(head), leases, deferred: Vec::new() });
+        Ok(Self { checkpoint, state, identity, written, readers: Arc::default(), installed: AtomicU64::new(0), life })
     }
 
     /// Writes a checkpoint of everything applied so far, and says up to where it goes.
@@ -184,6 +189,7 @@ impl Checkpointer {
         let mut rest = if self.may_remove(removals.len()) { removals } else { std::mem::replace(&mut written.deferred, removals) };
         batch.remove = take_rows(&mut rest);
         self.commit(batch).await?;
+        written.number += 1;
         written.head = Arc::new(head);
         written.leases = leases;
         while !rest.is_empty() {
@@ -252,7 +258,8 @@ impl Checkpointer {
         let written = self.written.lock().await;
         self.readers.count.fetch_add(1, Ordering::SeqCst);
         let generation = self.readers.generation.load(Ordering::SeqCst);
-        Lent { head: written.head.clone(), checkpoint: self.checkpoint.clone(), readers: self.readers.clone(), generation }
+        let key = SnapshotKey { sender: self.identity.member, life: self.life, checkpoint: written.number };
+        Lent { key, head: written.head.clone(), checkpoint: self.checkpoint.clone(), readers: self.readers.clone(), generation }
     }
 
     /// A new checkpoint that grows beside the one that counts. Blocks.
@@ -271,6 +278,7 @@ impl Checkpointer {
         });
         let replicated = restored.await.map_err(|_| CheckpointError::Closed)??;
         let head = replicated.head();
+        written.number += 1;
         written.leases = head.store.leases.iter().copied().collect();
         written.head = Arc::new(head);
         written.deferred.clear();
@@ -287,6 +295,11 @@ impl Checkpointer {
         Ok(())
     }
 
+    /// Which member of which cluster this is.
+    pub(crate) const fn identity(&self) -> Identity {
+        self.identity
+    }
+
     /// Bytes of the file.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.checkpoint.size().map_or(0, |size| size.file)
@@ -297,21 +310,21 @@ impl Checkpointer {
         self.installed.load(Ordering::Relaxed)
     }
 
-    /// The first part of a replacement: everything but the rows.
-    pub(crate) fn head_batch(&self, head: &Head) -> Batch {
-        let lease = |&(id, ttl): &(i64, i64)| (id, Bytes::copy_from_slice(&ttl.to_le_bytes()));
-        Batch {
-            put_leases: head.store.leases.iter().map(lease).collect(),
-            put_meta: vec![(IDENTITY.into(), encode_identity(self.identity)), (HEAD.into(), encode_head(head))],
-            ..Batch::default()
-        }
-    }
-
     /// Ends the checkpoint's thread. Blocks.
     pub(crate) fn close(&self) {
         if let Err(error) = self.checkpoint.clone().close() {
             tracing::warn!(error = chain(&error), "the checkpoint was not closed well");
         }
+    }
+}
+
+/// The part of a replacement that makes it a checkpoint: everything but the rows, and whose it is.
+pub(crate) fn head_batch(head: &Head, identity: Identity) -> Batch {
+    let lease = |&(id, ttl): &(i64, i64)| (id, Bytes::copy_from_slice(&ttl.to_le_bytes()));
+    Batch {
+        put_leases: head.store.leases.iter().map(lease).collect(),
+        put_meta: vec![(IDENTITY.into(), encode_identity(identity)), (HEAD.into(), encode_head(head))],
+        ..Batch::default()
     }
 }
 
@@ -323,6 +336,7 @@ pub(crate) fn rows_batch(rows: Vec<(Revision, Bytes)>) -> Batch {
 /// A checkpoint that is being read as a snapshot. None of its rows is removed before it is dropped, as long as it is [current](Self::is_current).
 #[derive(Debug)]
 pub(crate) struct Lent {
+    pub(crate) key: SnapshotKey,
     pub(crate) head: Arc<Head>,
     checkpoint: Checkpoint,
     readers: Arc<Readers>,

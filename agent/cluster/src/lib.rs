@@ -3,13 +3,15 @@
 //! [`Replica`] is what a server of the etcd API is written against: propose, read, watch, lease, membership, status. [`Local`] is one without
 //! raft and without a disk, for tests of such a server.
 
-#![allow(dead_code, reason = "the network and the replica on top follow")]
-
+pub mod backup;
+pub mod bootstrap;
 mod checkpoint;
 pub mod codec;
 pub mod error;
 pub mod local;
 pub mod membership;
+pub mod node;
+pub mod peer;
 mod prepare;
 mod proposals;
 mod raft;
@@ -23,7 +25,9 @@ pub mod watches;
 pub use error::{LeaseError, MembershipError, MoveLeaderError, ProposeError, ReadError, StorageError};
 pub use local::Local;
 pub use membership::{Member, MemberChange};
+pub use node::{Begin, Ended, Node, NodeConfig, StartError};
+pub use peer::transport;
 pub use replica::{Identity, LeaseTimeToLive, Replica, StoreGuard};
-pub use snapshot::{SnapshotStream, record::SnapshotDamage};
+pub use snapshot::{SNAPSHOT_ALIGNMENT_BYTES, SnapshotStream, record::SnapshotDamage};
 pub use status::{Leadership, Metrics, Status};
 pub use watches::{WatchStream, Watches};

@@ -1,8 +1,10 @@
 //! openraft, and everything that knows its types: nothing outside of this module's crate does.
 
+pub(crate) mod convert;
 pub(crate) mod entry;
 pub(crate) mod log;
 pub(crate) mod machine;
+pub(crate) mod network;
 #[cfg(test)]
 mod suite;
 pub(crate) mod wire;
@@ -17,6 +19,14 @@ use entry::Proposal;
 pub(crate) struct Peer {
     /// Where its peers reach it.
     pub(crate) urls: Vec<String>,
+    /// Whether it is to vote: it does once it has caught up.
+    pub(crate) is_voter: bool,
+}
+
+impl Peer {
+    pub(crate) const fn voter(urls: Vec<String>) -> Self {
+        Self { urls, is_voter: true }
+    }
 }
 
 openraft::declare_raft_types!(

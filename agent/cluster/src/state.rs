@@ -12,7 +12,10 @@ use shoal_kv::{
     lessor::{Lessor, LessorConfig, RenewError},
     watch::HubLimits,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use crate::{
     error::LeaseError,
@@ -70,7 +73,15 @@ pub(crate) struct State {
     pub(crate) watches: Watches,
     lessor: Mutex<Lessor>,
     lessor_changed: Notify,
+    compactions: watch::Sender<Compactions>,
     zero: Instant,
+}
+
+/// How many compactions were asked for, and how many are over: nothing that they made unreachable is kept any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Compactions {
+    pub(crate) wanted: u64,
+    pub(crate) done: u64,
 }
 
 /// Locks the state for reading.
@@ -86,6 +97,8 @@ impl State {
             replicated,
             lessor: Mutex::new(Lessor::new(LessorConfig::default())),
             lessor_changed: Notify::new(),
+            // What was restored may hold what a compaction before that made unreachable.
+            compactions: watch::Sender::new(Compactions { wanted: 1, done: 0 }),
             zero: Instant::now(),
         }
     }
@@ -112,12 +125,16 @@ impl State {
 
     /// Applies some changes while nobody reads, then tells everybody who hears of them. Only one caller at a time.
     pub(crate) fn apply<T>(&self, change: impl FnOnce(&mut Applying<'_>) -> T) -> T {
-        let mut applying = Applying { replicated: self.write(), batches: Vec::new(), granted: Vec::new(), revoked: Vec::new() };
+        let mut applying =
+            Applying { replicated: self.write(), batches: Vec::new(), granted: Vec::new(), revoked: Vec::new(), compacted: false };
         let result = change(&mut applying);
-        let Applying { replicated, batches, granted, revoked } = applying;
+        let Applying { replicated, batches, granted, revoked, compacted } = applying;
         drop(replicated);
         for batch in &batches {
             self.watches.publish(batch);
+        }
+        if compacted {
+            self.compactions.send_modify(|compactions| compactions.wanted += 1);
         }
         if !granted.is_empty() || !revoked.is_empty() {
             let now = self.now();
@@ -136,6 +153,7 @@ impl State {
         // What was there is taken apart after the lock is free again: there may be much of it.
         let before = std::mem::replace(&mut *self.write(), replicated);
         self.watches.reset(revision);
+        self.compactions.send_modify(|compactions| compactions.wanted += 1);
         drop(before);
     }
 
@@ -203,6 +221,11 @@ impl State {
         }
     }
 
+    /// Which compactions are wanted, and which are done.
+    pub(crate) const fn compactions(&self) -> &watch::Sender<Compactions> {
+        &self.compactions
+    }
+
     /// Forgets some of what the last compaction made unreachable. Returns whether nothing is left to do.
     pub(crate) fn compact_step(&self) -> bool {
         let mut replicated = self.write();
@@ -219,6 +242,7 @@ pub(crate) struct Applying<'a> {
     batches: Vec<Arc<shoal_kv::RevisionBatch>>,
     granted: Vec<(i64, i64)>,
     revoked: Vec<i64>,
+    compacted: bool,
 }
 
 impl Applying<'_> {
@@ -232,6 +256,7 @@ impl Applying<'_> {
             // A lease that was revoked and granted anew in between is told of as it is now.
             self.revoked.retain(|&id| id != grant.id);
         }
+        self.compacted |= matches!(applied.outcome, Outcome::Compact(Ok(_)));
         self.batches.extend(applied.batch);
         applied.outcome
     }

@@ -102,7 +102,7 @@ impl Storage {
         let log = open_log(config, &config.directory.join(LOG), is_new, &wear)?;
         let replicated = Checkpointer::restore(&checkpoint, identity)?;
         let state = Arc::new(State::new(replicated, watch_shards, watch_limits));
-        let checkpointer = Checkpointer::new(checkpoint, state.clone(), identity)?;
+        let checkpointer = Checkpointer::new(checkpoint, state.clone(), identity, seed)?;
         let machine = Arc::new(Machine::new(identity.member, state, checkpointer, seed));
         Ok(Self { log: LogStore::new(log), machine, wear })
     }

@@ -26,7 +26,7 @@ use super::{
     term_of,
 };
 use crate::{
-    checkpoint::{CheckpointError, Checkpointer, Lent, rows_batch},
+    checkpoint::{CheckpointError, Checkpointer, Lent, head_batch, rows_batch},
     codec::DecodeError,
     proposals::{Answer, Proposals},
     state::{Applying, Head, State},
@@ -97,6 +97,11 @@ impl Machine {
         self.applied.send_replace(last.index + 1);
         let mine = answers.into_iter().filter(|(proposal, _)| proposal.member == self.member);
         self.proposals.applied(term_of(&last), mine.map(|(proposal, answer)| (proposal.sequence, answer)).collect());
+    }
+
+    /// How many entries the last checkpoint covers.
+    pub(crate) async fn checkpoint_index(&self) -> u64 {
+        self.checkpointer.lend().await.head.applied.map_or(0, |last| last.index + 1)
     }
 
     async fn lend(&self) -> SnapshotOf<Types, SnapshotData> {
@@ -232,7 +237,7 @@ impl RaftSnapshotBuilder<Types> for StateMachine {
 async fn copy(machine: Arc<Machine>, lent: Lent) -> io::Result<Replacement> {
     let copy = move || {
         let mut replacement = machine.checkpointer.replacement()?;
-        replacement.put(&machine.checkpointer.head_batch(&lent.head)).map_err(CheckpointError::from)?;
+        replacement.put(&head_batch(&lent.head, machine.checkpointer.identity())).map_err(CheckpointError::from)?;
         let mut above = None;
         loop {
             let rows = lent.read(above).map_err(io::Error::other)?;

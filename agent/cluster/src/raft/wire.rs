@@ -71,12 +71,14 @@ struct VotersMessage {
 struct PeerMessage {
     #[prost(string, repeated, tag = "1")]
     urls: Vec<String>,
+    #[prost(bool, tag = "2")]
+    is_voter: bool,
 }
 
 impl From<&Membership> for MembershipMessage {
     fn from(membership: &Membership) -> Self {
         let voters = membership.get_joint_config().iter().map(|ids| VotersMessage { ids: ids.iter().copied().collect() }).collect();
-        let nodes = membership.nodes().map(|(&id, peer)| (id, PeerMessage { urls: peer.urls.clone() })).collect();
+        let nodes = membership.nodes().map(|(&id, peer)| (id, PeerMessage { urls: peer.urls.clone(), is_voter: peer.is_voter })).collect();
         Self { voters, nodes }
     }
 }
@@ -86,7 +88,8 @@ impl TryFrom<MembershipMessage> for Membership {
 
     fn try_from(message: MembershipMessage) -> Result<Self, DecodeError> {
         let voters: Vec<BTreeSet<u64>> = message.voters.into_iter().map(|voters| voters.ids.into_iter().collect()).collect();
-        let nodes: BTreeMap<u64, Peer> = message.nodes.into_iter().map(|(id, peer)| (id, Peer { urls: peer.urls })).collect();
+        let nodes: BTreeMap<u64, Peer> =
+            message.nodes.into_iter().map(|(id, peer)| (id, Peer { urls: peer.urls, is_voter: peer.is_voter })).collect();
         if voters.is_empty() && nodes.is_empty() {
             // The state before the first configuration, which `new` takes for a mistake.
             return Ok(Self::default());

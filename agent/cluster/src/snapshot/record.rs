@@ -238,12 +238,18 @@ pub enum SnapshotDamage {
 pub(crate) struct RecordReader {
     buffer: BytesMut,
     begun: bool,
+    consumed: u64,
 }
 
 impl RecordReader {
     /// One that reads on behind the magic.
     pub(crate) fn resumed() -> Self {
-        Self { buffer: BytesMut::new(), begun: true }
+        Self { begun: true, ..Self::default() }
+    }
+
+    /// Bytes of all records given so far, and of the magic.
+    pub(crate) const fn consumed(&self) -> u64 {
+        self.consumed
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
@@ -260,6 +266,7 @@ impl RecordReader {
                 return Err(SnapshotDamage::NoSnapshot);
             }
             self.buffer.advance(MAGIC.len());
+            self.consumed += MAGIC.len() as u64;
             self.begun = true;
         }
         let Some(header) = self.buffer.first_chunk::<RECORD_HEADER_BYTES>() else { return Ok(None) };
@@ -272,6 +279,7 @@ impl RecordReader {
             return Ok(None);
         }
         self.buffer.advance(RECORD_HEADER_BYTES);
+        self.consumed += (RECORD_HEADER_BYTES + length) as u64;
         let payload = self.buffer.split_to(length).freeze();
         if crc32c::crc32c(&payload) != sum {
             return Err(SnapshotDamage::Sum);

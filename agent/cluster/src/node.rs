@@ -1,0 +1,438 @@
+//! One member of a cluster: raft, the state, the files and the peers, put together, and the tasks that keep them going.
+//!
+//! | task | does |
+//! |---|---|
+//! | openraft's | replicates, elects, applies |
+//! | the log's thread, the checkpoint's thread | write and sync |
+//! | `leadership` | says who leads, as far as this member can know |
+//! | `leases` | ends leases while this member leads |
+//! | `checkpoints` | has checkpoints written and the log purged |
+//! | `compaction` | forgets versions |
+//! | `promotion` | gives those who are to vote a vote once they have caught up, while this member leads |
+//! | `serve` | answers peers |
+//!
+//! All of them end with the node.
+
+mod answer;
+mod housekeeping;
+mod leadership;
+mod leases;
+mod members;
+mod propose;
+mod read;
+mod replica;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use openraft::{Raft, async_runtime::WatchReceiver};
+use shoal_kv::{Limits, watch::HubLimits};
+use shoal_store_files::wear::Wear;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+
+use crate::{
+    checkpoint::chain,
+    peer::{
+        Peers, server,
+        transfer::Receiver,
+        transport::{Acceptor, Transport},
+    },
+    prepare,
+    raft::{
+        Peer, Types,
+        log::LogStore,
+        machine::{Machine, StateMachine},
+        network::Network,
+    },
+    replica::Identity,
+    status::Leadership,
+    storage::{OpenStorageError, Storage, StorageConfig},
+};
+pub(crate) use answer::FOUNDER_BIT;
+use leadership::Heard;
+use read::Barrier;
+
+/// Proposals of this member's clients that wait, at most; further ones are "too many requests". etcd allows as many entries to be committed
+/// but not applied.
+const PROPOSALS_MAX: usize = 5000;
+
+/// Bytes of proposals that wait, of this member's clients, and again of its peers' clients: twice what the log takes before it waits.
+const PROPOSAL_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of entries between two checkpoints: what a restart applies again, at most about a second's work. A checkpoint writes every page it
+/// touches anew, some 80 KiB for the least of them, so that frequent ones wear a medium out: an idle cluster needs none for hours.
+const CHECKPOINT_BYTES: u64 = 32 << 20;
+
+/// Entries between two checkpoints, for entries so small that reading them takes longer than their bytes suggest.
+const CHECKPOINT_ENTRIES: u64 = 100_000;
+
+/// Bytes of entries kept in the log although the checkpoint has them: a follower that was away for less needs no snapshot.
+const KEPT_LOG_BYTES: u64 = 32 << 20;
+
+/// Hubs that share the watch streams, at most. More of them than cores only cost memory.
+const WATCH_SHARDS_MAX: usize = 4;
+
+/// Entries in one message to a follower, at most. Their bytes are bounded separately.
+const APPEND_ENTRIES: u64 = 1024;
+
+/// How a member first comes to its cluster. After that it is all in its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// The cluster begins with these voters, of which this member is one. All of them begin with the same; any of them may begin first.
+    Found(BTreeMap<u64, Vec<String>>),
+    /// The cluster exists and has, or will have, this member: wait for its leader.
+    Join,
+}
+
+/// Decides whether certificates belong to the member that shows them.
+pub type VerifyPeer = Arc<dyn Fn(u64, &[CertificateDer<'static>]) -> bool + Send + Sync>;
+
+/// What a node is made with.
+#[derive(Clone)]
+pub struct NodeConfig {
+    /// Which member of which cluster.
+    pub identity: Identity,
+    /// How it comes to its cluster, if it has no files yet.
+    pub begin: Begin,
+    /// What it calls itself.
+    pub name: String,
+    /// Where clients reach it.
+    pub client_urls: Vec<String>,
+    /// Its files.
+    pub storage: StorageConfig,
+    /// How often a leader is heard, at least.
+    pub heartbeat_interval: Duration,
+    /// How long a member hears nothing of a leader before it stands for election, at least; at most, twice as long.
+    pub election_timeout: Duration,
+    /// Limits of requests.
+    pub limits: Limits,
+    /// Limits of watch streams.
+    pub watch_limits: HubLimits,
+    /// Bytes of keys and values kept, at most; 0 for no bound.
+    pub quota_bytes: u64,
+    /// Members without a vote, at most; etcd's `--max-learners`.
+    pub max_learners: usize,
+    /// Bytes of entries between two checkpoints.
+    pub checkpoint_bytes: u64,
+    /// Entries between two checkpoints; etcd's `--snapshot-count`.
+    pub checkpoint_entries: u64,
+    /// Bytes of entries kept in the log although the checkpoint has them.
+    pub kept_log_bytes: u64,
+    /// Random, another one each time the node is made: numbers that must not come again begin with it.
+    pub seed: u64,
+    /// Who may be which member; with `None` whoever the transport lets in may be any.
+    pub verify_peer: Option<VerifyPeer>,
+}
+
+impl fmt::Debug for NodeConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("NodeConfig").field("identity", &self.identity).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl NodeConfig {
+    /// With etcd's timings and limits.
+    #[must_use]
+    pub fn new(identity: Identity, begin: Begin, storage: StorageConfig, seed: u64) -> Self {
+        Self {
+            identity,
+            begin,
+            name: String::new(),
+            client_urls: Vec::new(),
+            storage,
+            heartbeat_interval: Duration::from_millis(100),
+            election_timeout: Duration::from_millis(1000),
+            limits: Limits::default(),
+            watch_limits: HubLimits::default(),
+            quota_bytes: 2 << 30,
+            max_learners: 1,
+            checkpoint_bytes: CHECKPOINT_BYTES,
+            checkpoint_entries: CHECKPOINT_ENTRIES,
+            kept_log_bytes: KEPT_LOG_BYTES,
+            seed,
+            verify_peer: None,
+        }
+    }
+}
+
+/// A node was not made. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its files cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] OpenStorageError),
+    /// The timings contradict each other.
+    #[error("the timings do not fit together: {0}. The election timeout must be several times the heartbeat interval")]
+    Timings(String),
+    /// raft does not start from what is in the files.
+    #[error("raft does not start: {0}")]
+    Raft(String),
+    /// This member is not one of those that the cluster begins with.
+    #[error("member {0:x} is not one of those that the cluster begins with")]
+    NotAFounder(u64),
+}
+
+/// Why a node has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was shut down.
+    Shutdown,
+    /// It was removed from the cluster. Its files are of no use any more, and its id never comes again.
+    Removed,
+    /// Its files have failed, or it found itself in a state it cannot go on from. End the process; starting again finds out what is there.
+    Failed(String),
+}
+
+/// One node of a cluster. See [`Replica`](crate::Replica) for what it does. Dropping the last handle ends it, but only
+/// [`shutdown`](Self::shutdown) does so in order.
+#[derive(Debug)]
+pub struct Node {
+    inner: Arc<Inner>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+pub(crate) struct Inner {
+    config: NodeConfig,
+    pub(crate) raft: Raft<Types, StateMachine>,
+    pub(crate) machine: Arc<Machine>,
+    log: LogStore,
+    peers: Arc<Peers>,
+    pub(crate) receiver: Receiver,
+    wear: Arc<Wear>,
+    pub(crate) heard: Heard,
+    leadership: watch::Sender<Leadership>,
+    ended: watch::Sender<Option<Ended>>,
+    /// Proposals of this member's clients.
+    admission: Admission,
+    /// Proposals of peers' clients, on the leader.
+    forwarded: Admission,
+    barrier: Barrier,
+    changing_members: tokio::sync::Mutex<()>,
+    next_lease: AtomicU64,
+    counters: Counters,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Inner").field("identity", &self.config.identity).finish_non_exhaustive()
+    }
+}
+
+/// How many proposals may wait, and how many bytes of them.
+#[derive(Debug)]
+struct Admission {
+    proposals: Semaphore,
+    bytes: Semaphore,
+}
+
+impl Admission {
+    fn new() -> Self {
+        Self { proposals: Semaphore::new(PROPOSALS_MAX), bytes: Semaphore::new(PROPOSAL_BYTES_MAX) }
+    }
+
+    /// Room for a proposal, until the value is dropped; `None` if there is none.
+    fn admit(&self, bytes: usize) -> Option<impl Sized + '_> {
+        let bytes = u32::try_from(bytes.min(PROPOSAL_BYTES_MAX)).unwrap_or(u32::MAX);
+        Some((self.proposals.try_acquire().ok()?, self.bytes.try_acquire_many(bytes).ok()?))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    leader_changes: AtomicU64,
+    proposals_failed: AtomicU64,
+    reads_failed: AtomicU64,
+    leases_expired: AtomicU64,
+}
+
+impl Counters {
+    fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn raft_config(config: &NodeConfig) -> Result<openraft::Config, StartError> {
+    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    openraft::Config {
+        cluster_name: format!("{:x}", config.identity.cluster),
+        heartbeat_interval: milliseconds(config.heartbeat_interval),
+        election_timeout_min: milliseconds(config.election_timeout),
+        election_timeout_max: milliseconds(config.election_timeout * 2),
+        max_payload_entries: APPEND_ENTRIES,
+        // Checkpoints and purging are this crate's business: they go by bytes.
+        snapshot_policy: openraft::SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        // A follower is brought up to date by the log as long as the log has it.
+        replication_lag_threshold: u64::MAX,
+        enable_pre_vote: Some(true),
+        // As in the raft paper: whoever restarts asks for votes.
+        enable_leader_restore: Some(false),
+        // Followers write while the leader does.
+        broadcast_submitted_on_append: Some(true),
+        ..openraft::Config::default()
+    }
+    .validate()
+    .map_err(|error| StartError::Timings(error.to_string()))
+}
+
+impl Node {
+    /// Starts a node, or starts it again on its files. Returns when what was committed when it ended is applied again, not when there is a
+    /// leader.
+    ///
+    /// # Errors
+    /// [`StartError`]. The files are as they were, or new and empty.
+    pub async fn start(config: NodeConfig, transport: Arc<dyn Transport>, acceptor: impl Acceptor) -> Result<Self, StartError> {
+        let raft_config = Arc::new(raft_config(&config)?);
+        let member = config.identity.member;
+        if let Begin::Found(voters) = &config.begin
+            && !voters.contains_key(&member)
+        {
+            return Err(StartError::NotAFounder(member));
+        }
+        let shards = std::thread::available_parallelism().map_or(1, usize::from).min(WATCH_SHARDS_MAX);
+        let (storage, identity, limits, seed) = (config.storage.clone(), config.identity, config.watch_limits, config.seed);
+        let opened = tokio::task::spawn_blocking(move || Storage::open(&storage, identity, shards, limits, seed));
+        let Storage { log, machine, wear } = opened.await.map_err(|error| StartError::Raft(error.to_string()))??;
+
+        let peers = Peers::new(identity, transport);
+        if let Begin::Found(voters) = &config.begin {
+            peers.set_members(voters.clone());
+        }
+        let network = Network { peers: peers.clone(), patience: config.election_timeout * 20 };
+        let raft = Raft::build(member, raft_config, network, log.clone(), StateMachine(machine.clone()));
+        let raft = raft.await.map_err(|error| StartError::Raft(chain(&error)))?;
+        let inner = Arc::new(Inner {
+            receiver: Receiver::new(machine.clone()),
+            heard: Heard::default(),
+            leadership: watch::Sender::new(Leadership::default()),
+            ended: watch::Sender::new(None),
+            admission: Admission::new(),
+            forwarded: Admission::new(),
+            barrier: Barrier::default(),
+            changing_members: tokio::sync::Mutex::default(),
+            next_lease: AtomicU64::new(seed),
+            counters: Counters::default(),
+            raft,
+            machine,
+            log,
+            peers,
+            wear,
+            config,
+        });
+        inner.raft.run();
+        inner.found().await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server::serve(inner.clone(), acceptor));
+        tasks.spawn(leadership::watch(inner.clone()));
+        tasks.spawn(leases::expire(inner.clone()));
+        tasks.spawn(housekeeping::checkpoints(inner.clone()));
+        tasks.spawn(housekeeping::compaction(inner.clone()));
+        tasks.spawn(members::promotion(inner.clone()));
+        tasks.spawn(members::publish(inner.clone()));
+        Ok(Self { inner, tasks: Mutex::new(tasks) })
+    }
+
+    /// Ends the node in order: nothing is answered any more, and the files are closed. Everybody who waits is told that it has stopped.
+    pub async fn shutdown(&self) {
+        self.inner.end(Ended::Shutdown);
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().expect("nobody panics while holding tasks"));
+        tasks.shutdown().await;
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::warn!(%error, "raft did not end well");
+        }
+        let inner = self.inner.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            inner.machine.checkpointer.close();
+            if let Err(error) = inner.log.log().clone().close() {
+                tracing::warn!(error = chain(&error), "the raft log was not closed well");
+            }
+        });
+        let _ = closed.await;
+    }
+
+    /// Waits until the node has ended, and says why.
+    pub async fn ended(&self) -> Ended {
+        let mut ended = self.inner.ended.subscribe();
+        // The sender lives as long as this handle.
+        let ended = ended.wait_for(Option::is_some).await;
+        ended.ok().and_then(|ended| ended.clone()).unwrap_or(Ended::Shutdown)
+    }
+
+    /// Where a member was found, whatever the membership says about its peer URLs; nowhere in particular if empty. Kept in memory only.
+    pub fn set_address(&self, member: u64, urls: Vec<String>) {
+        self.inner.peers.set_found(member, urls);
+    }
+
+    /// The last index this member has purged from its log, and the first it would need another member's snapshot for.
+    #[must_use]
+    pub fn purged_index(&self) -> Option<u64> {
+        self.inner.log.log().state().purged.map(|purged| purged.index)
+    }
+}
+
+impl Inner {
+    fn member(&self) -> u64 {
+        self.config.identity.member
+    }
+
+    /// etcd's `ReqTimeout`: 5 s for the disk and the queue, and two elections.
+    fn request_timeout(&self) -> Duration {
+        Duration::from_secs(5) + 2 * self.config.election_timeout
+    }
+
+    fn min_ttl(&self) -> i64 {
+        prepare::min_ttl(self.config.election_timeout)
+    }
+
+    /// Notes why the node ends, unless it has ended already.
+    pub(crate) fn end(&self, why: Ended) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                tracing::info!(?why, member = format!("{:x}", self.config.identity.member), "the node ends");
+                *ended = Some(why);
+            }
+            first
+        });
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    /// Returns when the node has ended.
+    pub(crate) async fn until_ended(&self) {
+        let _ = self.ended.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Writes the first configuration, if this member founds the cluster and has not done so before.
+    async fn found(&self) -> Result<(), StartError> {
+        let Begin::Found(voters) = &self.config.begin else { return Ok(()) };
+        let is_initialized = self.raft.is_initialized().await.map_err(|error| StartError::Raft(error.to_string()))?;
+        if is_initialized {
+            return Ok(());
+        }
+        let voters: BTreeMap<u64, Peer> = voters.iter().map(|(&id, urls)| (id, Peer::voter(urls.clone()))).collect();
+        match self.raft.initialize(voters).await {
+            // Another founder was quicker: its first entry is the same, or it has sent more by now.
+            Ok(()) | Err(openraft::errors::RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(StartError::Raft(error.to_string())),
+        }
+    }
+
+    /// What raft says of itself.
+    fn metrics(&self) -> openraft::RaftMetrics<Types> {
+        self.raft.metrics().borrow_watched().clone()
+    }
+}

@@ -1,0 +1,12 @@
+//! Several nodes in one process, on loopback, with files of their own.
+
+mod cluster;
+
+mod elections;
+mod lagging;
+mod leases;
+mod linearizable;
+mod membership;
+mod restarts;
+mod space;
+mod tls;
