@@ -1,9 +1,13 @@
 use std::cell::Cell;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::{
     event::WatchEvent,
+    range::KeyRange,
     request::{Command, CompactionRequest, PutRequest},
+    store::Store,
 };
 
 /// A store and a hub that is told of everything.
