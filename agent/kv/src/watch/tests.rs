@@ -161,6 +161,20 @@ fn a_queue_holds_as_much_as_it_may() {
 }
 
 #[test]
+fn recent_batches_are_kept_up_to_their_bound() {
+    let mut fixture = Fixture::new(HubLimits { recent_bytes: 5000, ..HubLimits::default() });
+    for revision in 2..200 {
+        fixture.put("k", "a value");
+        let sizes: Vec<usize> = fixture.hub.recent.iter().map(|batch| batch.size()).collect();
+        assert_eq!(fixture.hub.recent_bytes, sizes.iter().sum::<usize>());
+        assert!(fixture.hub.recent_bytes <= 5000);
+        let forgotten = usize::try_from(revision).unwrap() - 1 - sizes.len();
+        assert!(forgotten == 0 || fixture.hub.recent_bytes + sizes[0] > 5000, "none was forgotten without need");
+        assert_eq!(fixture.hub.recent.back().unwrap().revision, revision);
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_for_too_long_is_told_so() {
     let mut fixture = Fixture::new(HubLimits { stream_bytes: 500, ..HubLimits::default() });
     let slow = fixture.watch(&prefix("k"));
