@@ -19,34 +19,25 @@
 //! The hub and the store are locked one after the other: `publish` wants no store, and `poll` looks at the store only for those that lag. A store
 //! that is some revisions ahead of its hub is nothing special: what is not published has not happened yet.
 
-use std::{
-    collections::VecDeque,
-    ops::{ControlFlow, Deref},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use slab::Slab;
 
 use self::{
-    limits::CONTROL_BYTES,
-    response::push_events,
-    stream::{Item, Notice, Position, Stream, Watcher},
+    stream::{Notice, Stream, Watcher},
     subscribers::{Slot, Subscribers},
 };
-use crate::{
-    event::RevisionBatch,
-    range::{FROM_KEY, KeyRange},
-    store::Store,
-};
+use crate::event::RevisionBatch;
 
 mod catch_up;
 mod interval;
 pub mod limits;
+mod poll;
 mod request;
 mod response;
 mod stream;
 mod subscribers;
+mod watchers;
 
 pub use limits::HubLimits;
 pub use request::WatchCreateRequest;
@@ -270,39 +261,6 @@ impl Hub {
         woken
     }
 
-    /// The next responses of a stream, of about `budget_bytes`, or of one revision if that is larger. `store` is only called if some watcher of
-    /// the stream has to read history, so that the store's lock is rarely taken: `hub.poll(stream, budget, || store.read())`.
-    pub fn poll<S: Deref<Target = Store>>(&mut self, stream: StreamId, budget_bytes: usize, store: impl FnOnce() -> S) -> Polled {
-        let Some(place) = self.place(stream) else { return Polled::default() };
-        let mut responses = Vec::new();
-        // Those that lag have a right to half of it, lest a stream whose queue is never empty leaves them behind for good.
-        let lags = |hub: &Self| !hub.streams[place].lagging_slots.is_empty();
-        let for_queue = if lags(self) { budget_bytes.div_ceil(2) } else { budget_bytes };
-        let mut spent = 0;
-        while spent < for_queue
-            && let ControlFlow::Continue(bytes) = self.send_queued(place, for_queue - spent, &mut responses)
-        {
-            spent += bytes;
-        }
-        // Among the control responses may be the one that says that a watcher exists.
-        if self.streams[place].queued_controls() == 0 && lags(self) {
-            let store = store();
-            let mut revisions_left = self.limits.scan_revisions.max(1);
-            loop {
-                let left = budget_bytes.saturating_sub(spent).max(1);
-                spent += self.catch_up(place, &store, left, &mut revisions_left, &mut responses);
-                if spent >= budget_bytes || revisions_left == 0 || !lags(self) {
-                    break;
-                }
-            }
-        }
-        self.send_progress(place, &mut responses);
-        let stream = &mut self.streams[place];
-        let more = !stream.is_synced();
-        stream.asleep = !more;
-        Polled { responses, more }
-    }
-
     fn place(&self, stream: StreamId) -> Option<usize> {
         self.streams.get(stream.place).is_some_and(|found| found.serial == stream.serial).then_some(stream.place)
     }
@@ -312,64 +270,6 @@ impl Hub {
         self.next_serial
     }
 
-    fn add_watcher(&mut self, place: usize, request: &WatchCreateRequest) -> Result<i64, WatchRefusal> {
-        if request.start_revision < 0 {
-            return Err(WatchRefusal::Compacted);
-        }
-        // Copied: a watcher outlives its request by far, and would keep the whole buffer that it came in.
-        let key = if request.key.is_empty() { Bytes::from_static(FROM_KEY) } else { Bytes::copy_from_slice(&request.key) };
-        let range = KeyRange::new(key, Bytes::copy_from_slice(&request.range_end));
-        if range.is_empty() {
-            return Err(WatchRefusal::EmptyRange);
-        }
-        let serial = self.serial();
-        let stream = &mut self.streams[place];
-        if stream.ids.len() >= self.limits.stream_watchers || self.watchers.len() >= self.limits.watchers {
-            return Err(WatchRefusal::TooManyWatchers);
-        }
-        let watch_id = if request.watch_id == ANY_WATCH_ID {
-            while stream.ids.contains_key(&stream.next_id) {
-                stream.next_id += 1;
-            }
-            let chosen = stream.next_id;
-            stream.next_id += 1;
-            chosen
-        } else if stream.ids.contains_key(&request.watch_id) {
-            return Err(WatchRefusal::DuplicateId);
-        } else {
-            request.watch_id
-        };
-
-        let watcher = Watcher::new(serial, place, watch_id, range, request, self.revision);
-        let entry = self.watchers.vacant_entry();
-        let slot = entry.key();
-        stream.ids.insert(watch_id, slot);
-        match watcher.position {
-            Position::Live { .. } => self.live.add(&watcher.range, slot),
-            Position::Lagging { .. } => {
-                stream.lagging.add(&watcher.range, slot);
-                stream.lagging_slots.insert(slot);
-            }
-        }
-        entry.insert(watcher);
-        Ok(watch_id)
-    }
-
-    /// Returns whether there was such a watcher. Its events that wait are not sent any more.
-    fn remove_watcher(&mut self, place: usize, watch_id: i64) -> bool {
-        let stream = &mut self.streams[place];
-        let Some(slot) = stream.ids.remove(&watch_id) else { return false };
-        let watcher = self.watchers.remove(slot);
-        match watcher.position {
-            Position::Live { .. } => self.live.remove(&watcher.range, slot),
-            Position::Lagging { .. } => {
-                stream.lagging.remove(&watcher.range, slot);
-                stream.lagging_slots.remove(&slot);
-            }
-        }
-        true
-    }
-
     fn remember(&mut self, batch: &Arc<RevisionBatch>) {
         self.recent_bytes += batch.size();
         self.recent.push_back(batch.clone());
@@ -377,107 +277,6 @@ impl Hub {
             && let Some(oldest) = self.recent.pop_front()
         {
             self.recent_bytes -= oldest.size();
-        }
-    }
-
-    /// Adds to the queue of a stream, or, if it is full, lets the watchers lag that had something in it.
-    fn enqueue(&mut self, place: usize, notice: Notice) {
-        if let Position::Lagging { .. } = self.watchers[notice.slot].position {
-            // Its stream's queue was found full just now.
-            return;
-        }
-        let stream = &mut self.streams[place];
-        let queued = stream.queued_bytes();
-        if queued > 0 && queued + notice.bytes() > self.limits.stream_bytes {
-            self.drop_notices(place);
-            self.fall_behind(notice.slot, notice.batch.revision);
-        } else {
-            stream.push_notice(notice);
-        }
-    }
-
-    fn drop_notices(&mut self, place: usize) {
-        for notice in self.streams[place].drop_notices() {
-            if self.watchers.get(notice.slot).is_some_and(|watcher| watcher.serial == notice.watcher) {
-                self.fall_behind(notice.slot, notice.batch.revision);
-            }
-        }
-    }
-
-    /// A watcher has not been told of `missed` and what came after.
-    fn fall_behind(&mut self, slot: Slot, missed: i64) {
-        #[cfg(feature = "known-bugs")]
-        if self.has_bug(crate::known_bugs::KnownBug::SlowStreamsMissEvents) {
-            return;
-        }
-        let watcher = &mut self.watchers[slot];
-        match watcher.position {
-            Position::Live { from } => {
-                let next = missed.max(from);
-                if next <= self.revision {
-                    watcher.position = Position::Lagging { next };
-                    self.live.remove(&watcher.range, slot);
-                    let stream = &mut self.streams[watcher.stream];
-                    stream.lagging.add(&watcher.range, slot);
-                    stream.lagging_slots.insert(slot);
-                }
-            }
-            Position::Lagging { .. } => {}
-        }
-    }
-
-    /// Sends what comes next in the queue. Returns its bytes.
-    fn send_queued(&mut self, place: usize, budget_bytes: usize, responses: &mut Vec<WatchResponse>) -> ControlFlow<(), usize> {
-        let stream = &mut self.streams[place];
-        let notice = match stream.pop() {
-            None => return ControlFlow::Break(()),
-            Some(Item::Control(response)) => {
-                responses.push(response);
-                return ControlFlow::Continue(CONTROL_BYTES);
-            }
-            Some(Item::Events(notice)) => notice,
-        };
-        // The watcher may have been cancelled since.
-        let watcher = self.watchers.get_mut(notice.slot).filter(|watcher| watcher.serial == notice.watcher);
-        let Some(watcher) = watcher else { return ControlFlow::Continue(0) };
-        watcher.was_told();
-        let mut bytes = notice.bytes();
-        let mut revision = notice.batch.revision;
-        let mut events: Vec<_> = notice.events(watcher.prev_kv).collect();
-        while bytes < budget_bytes
-            && let Some(more) = stream.pop_more(watcher.serial, bytes)
-        {
-            bytes += more.bytes();
-            revision = more.batch.revision;
-            events.extend(more.events(watcher.prev_kv));
-        }
-        push_events(responses, watcher.watch_id, revision, events, watcher.fragment.then_some(self.limits.fragment_bytes));
-        ControlFlow::Continue(bytes)
-    }
-
-    /// Says how far the stream is, if it is as far as can be and somebody wants to know.
-    fn send_progress(&mut self, place: usize, responses: &mut Vec<WatchResponse>) {
-        let revision = self.revision;
-        let stream = &mut self.streams[place];
-        let synced = stream.is_synced();
-        #[cfg(feature = "known-bugs")]
-        let synced = synced || self.bug == Some(crate::known_bugs::KnownBug::ProgressIsAhead);
-        if !synced {
-            return;
-        }
-        if std::mem::take(&mut stream.notification_due) {
-            for (&watch_id, &slot) in &stream.ids {
-                let watcher = &mut self.watchers[slot];
-                if watcher.take_notification() && watcher.start_revision <= revision {
-                    responses.push(WatchResponse::Progress { watch_id, revision });
-                }
-            }
-        }
-        if std::mem::take(&mut stream.progress_requested)
-            && !stream.ids.is_empty()
-            && stream.ids.values().all(|&slot| self.watchers[slot].start_revision <= revision)
-        {
-            responses.push(WatchResponse::Progress { watch_id: NO_WATCH_ID, revision });
         }
     }
 }

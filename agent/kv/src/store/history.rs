@@ -190,4 +190,21 @@ mod tests {
         assert_eq!(key.versions().count(), 1);
         assert_eq!(key.latest().at.main, 7);
     }
+
+    #[test]
+    fn a_key_takes_no_more_room_than_its_versions_need() {
+        let room = |key: &Key| key.older.as_ref().map_or(0, |older| older.capacity());
+        let mut key = Key::new(b"k", put(2, 0));
+        for older in 1..=1000 {
+            key.push(put(2 + older, 0));
+            let older = usize::try_from(older).unwrap();
+            assert!((older..=older + older / 2 + 1).contains(&room(&key)), "{} for {older}", room(&key));
+        }
+        for left in (1..1000).rev() {
+            key.pop_below(Revision { main: 2000, sub: 0 });
+            assert!(room(&key) >= left && room(&key) <= (4 * left + 3).max(SPARE_VERSIONS), "{} for {left}", room(&key));
+        }
+        key.pop_below(Revision { main: 2000, sub: 0 });
+        assert_eq!(room(&key), 0);
+    }
 }

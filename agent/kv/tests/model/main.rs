@@ -3,6 +3,8 @@
 //! `PROPTEST_CASES=10000 cargo test -p shoal-kv --test model` runs as many cases as one likes. A case that fails is shrunk and printed.
 
 mod clients;
+mod disk;
+mod leases;
 mod operation;
 mod oracle;
 mod oracle_txn;
@@ -22,7 +24,7 @@ use crate::{
 };
 
 /// Cases that a run has time for while somebody waits.
-const CASES: u32 = 300;
+const CASES: u32 = 3000;
 
 /// Cases in which each known bug has to show itself.
 const CASES_FOR_A_BUG: u32 = 3000;

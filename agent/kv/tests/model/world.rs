@@ -1,20 +1,22 @@
 //! The crate and the oracle side by side: what one says, the other has to say, too.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 use shoal_kv::{
-    AlarmMember, Applied, Command, LeaseRevokeRequest, Limits, Now, Outcome, RangeRequest, Revision, RevisionBatch, Store,
-    checkpoint::{CheckpointHead, CheckpointVersion},
+    Applied, Command, LeaseRevokeRequest, Limits, Now, Outcome, RangeRequest, RevisionBatch, Store,
     known_bugs::KnownBug,
-    lessor::{Lessor, LessorConfig, RenewError},
+    lessor::Lessor,
     watch::{Hub, HubLimits},
 };
 
 use crate::{
     clients::{Checked, Client, Situation},
+    disk::Disk,
+    leases::LESSOR,
     operation::Operation,
     oracle::Oracle,
     oracle_txn,
@@ -33,34 +35,22 @@ const HUB_LIMITS: HubLimits = HubLimits {
     stream_controls: 3,
 };
 const TXN_OPERATIONS: usize = 6;
-const LESSOR: LessorConfig =
-    LessorConfig { revocations_at_once: 1, revocation_interval: Duration::from_secs(1), retry_after: Duration::from_secs(1000) };
 
 pub(crate) struct World<'a> {
-    seen: &'a Seen,
-    oracle: Oracle,
-    store: Store,
+    pub(crate) seen: &'a Seen,
+    pub(crate) oracle: Oracle,
+    pub(crate) store: Store,
     /// Another member: the same commands, but it has forgotten less, or more.
-    replica: Store,
-    hub: Hub,
-    unpublished: VecDeque<Arc<RevisionBatch>>,
-    clients: Vec<Client>,
-    disk: Disk,
-    lessor: Lessor,
-    now: Now,
-    deadlines: BTreeMap<i64, Now>,
-    revoking: BTreeSet<i64>,
-    bug: Option<KnownBug>,
-}
-
-/// What was written down.
-struct Disk {
-    head: CheckpointHead,
-    versions: BTreeMap<Revision, CheckpointVersion>,
-    /// What the store has forgotten since.
-    forgotten: Vec<Revision>,
-    /// The commands since.
-    log: Vec<Command>,
+    pub(crate) replica: Store,
+    pub(crate) hub: Hub,
+    pub(crate) unpublished: VecDeque<Arc<RevisionBatch>>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) disk: Disk,
+    pub(crate) lessor: Lessor,
+    pub(crate) now: Now,
+    pub(crate) deadlines: BTreeMap<i64, Now>,
+    pub(crate) revoking: BTreeSet<i64>,
+    pub(crate) bug: Option<KnownBug>,
 }
 
 impl<'a> World<'a> {
@@ -148,14 +138,7 @@ impl<'a> World<'a> {
             Operation::Restore => self.restore(),
             Operation::Pass(seconds) => self.pass(seconds),
             Operation::KeepAlive(id) => self.keep_alive(id),
-            Operation::ChangeLeader => {
-                self.lessor.demote();
-                prop_assert_eq!(self.lessor.renew(self.now, 1), Err(RenewError::NotPrimary));
-                self.lessor.promote(self.now, self.store.leases());
-                self.revoking.clear();
-                self.deadlines = self.oracle.leases.iter().map(|(&id, &ttl)| (id, self.after(ttl))).collect();
-                Ok(())
-            }
+            Operation::ChangeLeader => self.change_leader(),
         }
     }
 
@@ -211,7 +194,7 @@ impl<'a> World<'a> {
         if valid { self.apply(command).map(drop) } else { Ok(()) }
     }
 
-    fn apply(&mut self, command: Command) -> Result<Outcome, TestCaseError> {
+    pub(crate) fn apply(&mut self, command: Command) -> Result<Outcome, TestCaseError> {
         let Applied { outcome, batch } = self.store.apply(command.clone());
         let (expected, events) = self.oracle.apply(&command);
         prop_assert_eq!(&outcome, &expected);
@@ -273,7 +256,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn compact_step(&mut self, budget: usize) -> Checked {
+    pub(crate) fn compact_step(&mut self, budget: usize) -> Checked {
         let step = self.store.compact_step(budget);
         if !step.done {
             self.seen.note("a compaction goes on");
@@ -334,91 +317,5 @@ impl<'a> World<'a> {
         let situation = Situation { oracle: &self.oracle, revision: self.hub.revision(), limits: &HUB_LIMITS, watchers };
         client.read(&situation, &polled, self.seen)?;
         Ok(polled.more)
-    }
-
-    fn checkpoint(&mut self, chunk: usize) {
-        let head = self.store.checkpoint_head();
-        let mut above = Revision { main: self.disk.head.revision, sub: u32::MAX };
-        loop {
-            let versions = self.store.checkpoint_versions(above, head.revision, chunk);
-            let count = versions.len();
-            for version in versions {
-                above = version.revision;
-                self.disk.versions.insert(version.revision, version);
-            }
-            if count < chunk {
-                break;
-            }
-            // Meanwhile the world goes on.
-            self.disk.forgotten.extend(self.store.compact_step(1).removed);
-        }
-        for revision in self.disk.forgotten.drain(..) {
-            self.disk.versions.remove(&revision);
-        }
-        self.disk.head = head;
-        self.disk.log.clear();
-    }
-
-    fn restore(&mut self) -> Checked {
-        let mut restored =
-            Store::restore(self.disk.head.clone(), self.disk.versions.values().cloned()).expect("what was written can be read");
-        if let Some(bug) = self.bug {
-            restored.put_back(bug);
-        }
-        for command in &self.disk.log {
-            restored.apply(command.clone());
-        }
-        prop_assert_eq!(restored.revision(), self.store.revision());
-        prop_assert_eq!(restored.compact_revision(), self.store.compact_revision());
-        prop_assert_eq!(restored.hash_kv(0), self.store.hash_kv(0));
-        prop_assert_eq!(restored.usage().keys, self.store.usage().keys);
-        prop_assert_eq!(restored.leases().collect::<Vec<_>>(), self.oracle.leases.clone().into_iter().collect::<Vec<_>>());
-        for &id in self.oracle.leases.keys() {
-            prop_assert_eq!(restored.lease(id, true), self.oracle.lease(id));
-            prop_assert_eq!(self.store.lease(id, true), self.oracle.lease(id));
-        }
-        prop_assert_eq!(restored.alarms().collect::<Vec<AlarmMember>>(), self.oracle.alarms.iter().copied().collect::<Vec<_>>());
-        self.store = restored;
-        Ok(())
-    }
-
-    fn after(&self, seconds: i64) -> Now {
-        self.now.plus(Duration::from_secs(seconds.try_into().unwrap()))
-    }
-
-    fn pass(&mut self, seconds: u64) -> Checked {
-        self.now = self.now.plus(Duration::from_secs(seconds));
-        let expired = self.lessor.expired(self.now);
-        let now = self.now;
-        let over = |deadline: &Now| *deadline <= now;
-        let due = self.deadlines.iter().filter(|(id, deadline)| over(deadline) && !self.revoking.contains(id)).count();
-        prop_assert_eq!(expired.len(), due.min(LESSOR.revocations_at_once));
-        if expired.len() < due {
-            self.seen.note("a lease has to wait for its end");
-        }
-        for id in expired {
-            prop_assert!(over(&self.deadlines[&id]), "lease {id} has time left");
-            self.revoking.insert(id);
-            // One revocation in four is lost on its way.
-            if (id + self.oracle.revision) % 4 != 0 {
-                self.apply(Command::LeaseRevoke(LeaseRevokeRequest { id }))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn keep_alive(&mut self, id: i64) -> Checked {
-        let renewed = self.lessor.renew(self.now, id);
-        self.seen.note_result("keep-alive", &renewed);
-        let expected = match self.deadlines.get(&id) {
-            None => Err(RenewError::NotFound),
-            Some(&deadline) if deadline <= self.now => Err(RenewError::Expired),
-            Some(_) => Ok(self.oracle.leases[&id]),
-        };
-        prop_assert_eq!(renewed, expected);
-        if let Ok(ttl) = renewed {
-            self.deadlines.insert(id, self.after(ttl));
-        }
-        Ok(())
     }
 }
