@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::backend::Backend;
 use super::error::{CheckpointFailed, OpenCheckpointError, ReadCheckpointError, RewriteError, Source};
 use super::pointer::{POINTER_BYTES, Pointer};
-use super::store::{Store, Strength};
+use super::store::{Fault, Store, Strength};
+use super::use_mark::{self, UseMark};
 use super::{Batch, CheckpointOptions, Head, Revision, Size, Verify};
 use crate::bugs::Bug;
 use crate::disk::{Disk, Lock};
@@ -18,7 +19,6 @@ use crate::wear::{Cause, Wear};
 
 const CURRENT: &str = "current";
 const NEXT_CURRENT: &str = "current.tmp";
-const OPENING: &str = "opening";
 const LOCK: &str = "lock";
 const PREFIX: &str = "checkpoint-";
 
@@ -177,10 +177,12 @@ impl Reader {
 #[derive(Debug)]
 pub struct CheckpointFiles {
     place: Arc<Place>,
-    _lock: Box<dyn Lock>,
+    /// Held as long as anything may be written; taken out to outlive the rest.
+    lock: Option<Box<dyn Lock>>,
     current: Arc<Store>,
     reader: Reader,
     rewriting: Option<Rewriting>,
+    use_mark: UseMark,
     failed: Option<CheckpointFailed>,
 }
 
@@ -199,7 +201,7 @@ impl CheckpointFiles {
         if found.current {
             return Err(OpenCheckpointError::Exists { directory: directory.to_owned() });
         }
-        if !found.is_left_by_creation(&*disk, directory, &options) {
+        if !found.is_left_by_creation(&*disk, directory, &options)? {
             return Err(pointer_vanished(directory));
         }
         found.remove_others(&*disk, directory, None)?;
@@ -210,7 +212,9 @@ impl CheckpointFiles {
         let place = Arc::new(Place { disk, directory: directory.to_owned(), options, wear, id, next_number: AtomicU64::new(1) });
         let mut store = place.draft(Cause::Checkpoint)?;
         place.publish(&mut store)?;
-        Ok(Self::new(place, lock, store))
+        let use_mark = UseMark::default().begin(true);
+        use_mark.write(&*place.disk, directory, found.in_use, &place.wear).map_err(|error| io_error("write", directory, error))?;
+        Ok(Self::new(place, lock, store, use_mark))
     }
 
     /// See [`Checkpoint::open`](super::Checkpoint::open).
@@ -224,7 +228,7 @@ impl CheckpointFiles {
         let found = Found::list(&*disk, directory)?;
         if !found.current {
             let missing = OpenCheckpointError::Missing { directory: directory.to_owned() };
-            return Err(if found.is_left_by_creation(&*disk, directory, &options) { missing } else { pointer_vanished(directory) });
+            return Err(if found.is_left_by_creation(&*disk, directory, &options)? { missing } else { pointer_vanished(directory) });
         }
         let pointer_path = directory.join(CURRENT);
         let pointer = read_pointer(&*disk, &pointer_path)?;
@@ -237,13 +241,10 @@ impl CheckpointFiles {
             }
             return Err(OpenCheckpointError::Vanished { path });
         }
-        let full = found.opening || options.verify == Verify::Full;
-        if !found.opening {
-            let marker = directory.join(OPENING);
-            disk.create(&marker).map_err(|error| io_error("create", &marker, error))?;
-            disk.sync_directory(directory).map_err(|error| io_error("sync", directory, error))?;
-            wear.synced(Cause::Checkpoint);
-        }
+        let use_mark = UseMark::read(&*disk, directory, found.in_use).map_err(|error| io_error("read", directory, error))?;
+        let full = options.verify == Verify::Full || use_mark.is_suspicious();
+        let use_mark = use_mark.begin(full);
+        use_mark.write(&*disk, directory, found.in_use, &wear).map_err(|error| io_error("write", directory, error))?;
         let file = disk.open(&path).map_err(|error| io_error("open", &path, error))?;
         // As with the log: what can be made durable is, and then the medium itself is read.
         file.sync_data().map_err(|error| io_error("sync", &path, error))?;
@@ -256,13 +257,13 @@ impl CheckpointFiles {
         let next_number = found.numbers.iter().max().copied().unwrap_or_default().saturating_add(1);
         let directory = directory.to_owned();
         let place = Place { disk, directory, options, wear, id: pointer.id, next_number: AtomicU64::new(next_number) };
-        Ok(Self::new(Arc::new(place), lock, store))
+        Ok(Self::new(Arc::new(place), lock, store, use_mark))
     }
 
-    fn new(place: Arc<Place>, lock: Box<dyn Lock>, store: Store) -> Self {
+    fn new(place: Arc<Place>, lock: Box<dyn Lock>, store: Store, use_mark: UseMark) -> Self {
         let current = Arc::new(store);
         let reader = Reader(Arc::new(Mutex::new(Some(current.clone()))));
-        Self { place, _lock: lock, current, reader, rewriting: None, failed: None }
+        Self { place, lock: Some(lock), current, reader, rewriting: None, use_mark, failed: None }
     }
 
     pub(super) fn reader(&self) -> Reader {
@@ -277,13 +278,29 @@ impl CheckpointFiles {
     ///
     /// # Errors
     /// As there.
-    pub fn loaded(&self) -> Result<(), CheckpointFailed> {
-        let marker = self.place.directory.join(OPENING);
-        match self.place.disk.remove(&marker) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed("remove", &marker, error)),
-            Ok(()) => self.place.sync_directory(),
+    pub fn loaded(&mut self) -> Result<(), CheckpointFailed> {
+        self.check()?;
+        self.use_mark.loaded();
+        let Place { disk, directory, wear, .. } = &*self.place;
+        let written = self.use_mark.write(&**disk, directory, true, wear).map_err(|error| failed("write", directory, error));
+        self.keep(written)
+    }
+
+    /// Closes it, so that the next opening is quick.
+    ///
+    /// # Errors
+    /// The checkpoint has failed, now or before.
+    pub fn close(mut self) -> Result<(), CheckpointFailed> {
+        self.check()?;
+        self.give_up_rewrite();
+        let (place, _lock) = (self.place.clone(), self.lock.take());
+        if self.current.is_damaged() {
+            let error = io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
+            return Err(failed("close", &self.current.path, error));
         }
+        // Readers that are at work keep the file open; it is closed when they are gone.
+        drop(self);
+        UseMark::remove(&*place.disk, &place.directory, &place.wear).map_err(|error| failed("remove", &place.directory, error))
     }
 
     /// Commits a batch. When it returns well it is durable, all of it; after a crash all of it is there, or nothing.
@@ -431,7 +448,7 @@ impl Drop for CheckpointFiles {
 #[derive(Debug, Default)]
 struct Found {
     current: bool,
-    opening: bool,
+    in_use: bool,
     numbers: Vec<u64>,
     drafts: Vec<String>,
 }
@@ -442,7 +459,7 @@ impl Found {
         for entry in disk.list(directory).map_err(|error| io_error("list", directory, error))? {
             match entry.as_str() {
                 CURRENT => found.current = true,
-                OPENING => found.opening = true,
+                use_mark::NAME => found.in_use = true,
                 other => match other.strip_prefix(PREFIX).map(str::parse) {
                     Some(Ok(number)) => found.numbers.push(number),
                     Some(Err(_)) => found.drafts.push(entry),
@@ -455,14 +472,19 @@ impl Found {
 
     /// Without a pointer: whether an interrupted creation left this. It names its file when that is complete, and writes the pointer next,
     /// so a file that is damaged or has rows has lost its pointer.
-    fn is_left_by_creation(&self, disk: &dyn Disk, directory: &Path, options: &CheckpointOptions) -> bool {
-        self.numbers.iter().all(|number| {
+    fn is_left_by_creation(&self, disk: &dyn Disk, directory: &Path, options: &CheckpointOptions) -> Result<bool, OpenCheckpointError> {
+        for number in &self.numbers {
             let path = directory.join(name(*number));
-            let Ok(file) = disk.open(&path) else { return false };
+            let file = disk.open(&path).map_err(|error| io_error("open", &path, error))?;
             let backend = Backend { file, wear: Arc::default(), cause: Cause::Checkpoint };
-            let store = Store::open(backend, path, *number, None, options.cache_bytes, false);
-            store.is_ok_and(|store| store.has_no_rows().unwrap_or(false))
-        })
+            let store = Store::open(backend, path.clone(), *number, None, options.cache_bytes, false);
+            match store.and_then(|store| store.has_no_rows()) {
+                Ok(true) => {}
+                Ok(false) | Err(Fault::Damaged(_)) => return Ok(false),
+                Err(fault @ Fault::Redb(_)) => return Err(fault.opening("open", &path)),
+            }
+        }
+        Ok(true)
     }
 
     /// Removes all files but the one that counts.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use redb::{Database, Durability, Key, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -36,6 +37,8 @@ impl<E: Into<redb::Error>> From<E> for Fault {
         match error.into() {
             redb::Error::Corrupted(what) => Self::Damaged(what),
             redb::Error::TableDoesNotExist(table) => Self::Damaged(format!("the table {table:?} is missing")),
+            // No release of this store wrote another version, so far.
+            redb::Error::UpgradeRequired(version) => Self::Damaged(format!("it says that it has format version {version}")),
             redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
             redb::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Self::Damaged("the file is too short".to_owned())
@@ -93,6 +96,8 @@ pub(super) struct Store {
     file: Arc<dyn File>,
     pub(super) path: PathBuf,
     pub(super) number: u64,
+    /// Damage was seen.
+    damaged: AtomicBool,
 }
 
 /// How durable a transaction is when it returns.
@@ -110,7 +115,7 @@ impl Store {
         let file = backend.file.clone();
         let store = guarded(|| {
             let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend)?;
-            Ok(Self { database: Some(database), file, path, number })
+            Ok(Self { database: Some(database), file, path, number, damaged: AtomicBool::new(false) })
         })?;
         store.transaction(Strength::Draft, |transaction| {
             transaction.open_table(OWN)?.insert(ID, &id[..])?;
@@ -136,7 +141,7 @@ impl Store {
         let store = guarded(|| {
             let database =
                 Database::builder().set_cache_size(cache_bytes).set_check_integrity_on_open(full).create_with_backend(backend)?;
-            Ok(Self { database: Some(database), file, path, number })
+            Ok(Self { database: Some(database), file, path, number, damaged: AtomicBool::new(false) })
         })?;
         store.reading(|transaction| {
             let found = transaction.open_table(OWN)?.get(ID)?.map(|found| found.value().to_vec());
@@ -156,11 +161,23 @@ impl Store {
     }
 
     fn reading<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, Fault> {
-        guarded(|| work(&self.database()?.begin_read()?))
+        self.noting(guarded(|| work(&self.database()?.begin_read()?)))
+    }
+
+    /// Whether damage was seen.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    fn noting<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+        if matches!(result, Err(Fault::Damaged(_))) {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     fn transaction(&self, strength: Strength, work: impl FnOnce(&WriteTransaction) -> Result<(), Fault>) -> Result<(), Fault> {
-        guarded(|| {
+        self.noting(guarded(|| {
             let mut transaction = self.database()?.begin_write()?;
             transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
             transaction.set_two_phase_commit(strength == Strength::Full);
@@ -168,7 +185,7 @@ impl Store {
             work(&transaction)?;
             transaction.commit()?;
             Ok(())
-        })
+        }))
     }
 
     /// Changes rows in one transaction.
@@ -271,8 +288,13 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Closing writes what makes the next opening quick; what was committed is durable in any case. It may panic on a damaged file.
-        let database = self.database.take();
+        let Some(database) = self.database.take() else { return };
+        if self.is_damaged() {
+            // Closing would write to it, and may panic twice, which no one can catch. The process is about to end.
+            std::mem::forget(database);
+            return;
+        }
+        // Closing writes what makes the next opening quick; what was committed is durable in any case.
         let _ = guarded(|| {
             drop(database);
             Ok(())

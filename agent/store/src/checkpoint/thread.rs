@@ -216,7 +216,10 @@ impl Desk {
                 }
             }
         }
-        files.give_up_rewrite();
+        if let Err(failed) = files.close() {
+            // Also when it had failed before: the first failure stays.
+            self.queue().failed.get_or_insert(failed);
+        }
         let rest: Vec<Job> = self.queue().jobs.drain(..).collect();
         for done in rewritten {
             done(Err(RewriteError::GivenUp));

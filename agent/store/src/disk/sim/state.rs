@@ -219,6 +219,10 @@ impl State {
         }
     }
 
+    pub(super) fn empty(&mut self) {
+        *self = Self { boot: self.boot + 1, ..Self::new(0) };
+    }
+
     pub(super) fn power(&self) -> io::Result<()> {
         if self.on { Ok(()) } else { Err(io::Error::other("the power is off")) }
     }
