@@ -34,15 +34,18 @@ pub(super) enum Fault {
 
 impl<E: Into<redb::Error>> From<E> for Fault {
     fn from(error: E) -> Self {
+        use std::io::ErrorKind::{InvalidData, UnexpectedEof};
         match error.into() {
             redb::Error::Corrupted(what) => Self::Damaged(what),
-            redb::Error::TableDoesNotExist(table) => Self::Damaged(format!("the table {table:?} is missing")),
-            // No release of this store wrote another version, so far.
-            redb::Error::UpgradeRequired(version) => Self::Damaged(format!("it says that it has format version {version}")),
-            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
-            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Self::Damaged("the file is too short".to_owned())
-            }
+            redb::Error::Io(error) if error.kind() == InvalidData => Self::Damaged(error.to_string()),
+            redb::Error::Io(error) if error.kind() == UnexpectedEof => Self::Damaged("the file is too short".to_owned()),
+            // No release of this store has written another format or other tables, so far: these bits are not what was written.
+            error @ (redb::Error::UpgradeRequired(_)
+            | redb::Error::TableDoesNotExist(_)
+            | redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TypeDefinitionChanged { .. }
+            | redb::Error::TableIsMultimap(_)
+            | redb::Error::TableIsNotMultimap(_)) => Self::Damaged(error.to_string()),
             error => Self::Redb(error),
         }
     }
