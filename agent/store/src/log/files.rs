@@ -166,11 +166,10 @@ impl LogFiles {
         }
     }
 
-    /// Makes the next segment if there is none; a failure shows in [`LogFiles::space`].
+    /// Makes the next segment if there is none, or looks whether it is made; a failure shows in [`LogFiles::space`]. Commits do so by
+    /// themselves; with nothing to commit, this is how the log finds out that there is space again.
     pub fn provide_spare(&mut self) {
-        if self.spares.failed().is_none() || self.commits.is_multiple_of(SPARE_RETRY_COMMITS) {
-            self.spares.provide();
-        }
+        self.spares.provide();
     }
 
     fn check(&self) -> Result<(), LogFailed> {
@@ -232,7 +231,9 @@ impl LogFiles {
         if records.iter().any(|record| matches!(record, Record::Purge { .. })) {
             self.recycle()?;
         }
-        self.provide_spare();
+        if self.spares.failed().is_none() || self.commits.is_multiple_of(SPARE_RETRY_COMMITS) {
+            self.spares.provide();
+        }
         Ok(())
     }
 
