@@ -21,15 +21,22 @@ use crate::wear::{Cause, Wear};
 /// Bytes of values that one step of a rewrite copies: a commit waits no longer than for so much.
 const REWRITE_STEP_BYTES: usize = 4 << 20;
 
-/// Below every revision, and above every one that is used.
-const ALL: std::ops::Range<Revision> = Revision { main: 0, sub: 0 }..Revision { main: u64::MAX, sub: u64::MAX };
+/// The lowest revision above this one.
+fn after(revision: Revision) -> Revision {
+    match revision.sub.checked_add(1) {
+        Some(sub) => Revision { sub, ..revision },
+        None => Revision { main: revision.main.saturating_add(1), sub: 0 },
+    }
+}
 
 /// A rewrite that is under way.
 #[derive(Debug)]
 struct Rewriting {
     target: Store,
-    /// Revisions from here on are not copied yet.
+    /// Revisions from here on are not copied yet,
     from: Revision,
+    /// up to this one, the last one when it began: what was committed since is in both files.
+    last: Option<Revision>,
     /// A commit could not be written to it.
     failed: Option<RewriteError>,
 }
@@ -40,12 +47,10 @@ impl Rewriting {
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
-        let rows = current.read(self.from..ALL.end, REWRITE_STEP_BYTES).map_err(|fault| fault.draft("read", &current.path))?;
+        let Some(end) = self.last.map(after) else { return Ok(true) };
+        let rows = current.read(self.from..end, REWRITE_STEP_BYTES).map_err(|fault| fault.draft("read", &current.path))?;
         let Some((last, _)) = rows.last() else { return Ok(true) };
-        self.from = match last.sub.checked_add(1) {
-            Some(sub) => Revision { sub, ..*last },
-            None => Revision { main: last.main + 1, sub: 0 },
-        };
+        self.from = after(*last);
         let batch = Batch { put: rows, ..Batch::default() };
         self.target.apply(&batch, Strength::Draft).map_err(|fault| fault.draft("write to", &self.target.path))?;
         Ok(false)
@@ -207,15 +212,19 @@ impl CheckpointFiles {
         self.check()?;
         if self.rewriting.is_none() {
             let target = self.place.draft(Cause::Rewrite)?;
-            let copied = self.current.head().map_err(|fault| fault.draft("read", &self.current.path)).and_then(|head| {
+            let begun = (|| {
+                let head = self.current.head().map_err(|fault| fault.draft("read", &self.current.path))?;
                 let batch = Batch { put_leases: head.leases, put_meta: head.meta, ..Batch::default() };
-                target.apply(&batch, Strength::Draft).map_err(|fault| fault.draft("write to", &target.path))
-            });
-            if let Err(error) = copied {
-                self.place.discard(target);
-                return Err(error);
+                target.apply(&batch, Strength::Draft).map_err(|fault| fault.draft("write to", &target.path))?;
+                self.current.last_revision().map_err(|fault| fault.draft("read", &self.current.path))
+            })();
+            match begun {
+                Ok(last) => self.rewriting = Some(Rewriting { target, from: Revision::default(), last, failed: None }),
+                Err(error) => {
+                    self.place.discard(target);
+                    return Err(error);
+                }
             }
-            self.rewriting = Some(Rewriting { target, from: ALL.start, failed: None });
         }
         Ok(())
     }

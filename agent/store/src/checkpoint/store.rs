@@ -171,6 +171,14 @@ impl Store {
         })
     }
 
+    /// The highest revision.
+    pub(super) fn last_revision(&self) -> Result<Option<Revision>, Fault> {
+        self.reading(|transaction| {
+            let last = transaction.open_table(REVISIONS)?.last()?.map(|(key, _)| revision(key.value()));
+            Ok(last)
+        })
+    }
+
     /// Reads all rows and compares them with the sums.
     pub(super) fn verify(&self) -> Result<(), Fault> {
         self.reading(|transaction| {

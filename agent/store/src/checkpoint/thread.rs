@@ -190,6 +190,10 @@ impl Desk {
                     let result = files.commit(&batch);
                     self.settle(&result, 1);
                     done(result);
+                    // One step after each commit, so that many commits do not keep a rewrite from its end.
+                    if !rewritten.is_empty() {
+                        self.step(&mut files, &mut rewritten);
+                    }
                 }
                 Some(Job::Rewrite(done)) => match files.begin_rewrite() {
                     Ok(()) => rewritten.push(done),
@@ -205,15 +209,7 @@ impl Desk {
                     let _ = sender.send(result);
                 }
                 Some(Job::Loaded(sender)) => _ = sender.send(files.loaded()),
-                None => {
-                    let result = files.step_rewrite();
-                    self.note(&result);
-                    if !files.is_rewriting() {
-                        for done in rewritten.drain(..) {
-                            done(result.clone());
-                        }
-                    }
-                }
+                None => self.step(&mut files, &mut rewritten),
             }
         }
         if let Err(failed) = files.close() {
@@ -231,6 +227,17 @@ impl Desk {
                 Job::Rewrite(done) => done(Err(failed.into())),
                 Job::Switch(_, sender) => _ = sender.send(Err(failed.into())),
                 Job::Loaded(sender) => _ = sender.send(Err(failed)),
+            }
+        }
+    }
+
+    /// Does a part of a rewrite, and tells those who wait when it was the last one.
+    fn step(&self, files: &mut CheckpointFiles, rewritten: &mut Vec<Rewritten>) {
+        let result = files.step_rewrite();
+        self.note(&result);
+        if !files.is_rewriting() {
+            for done in rewritten.drain(..) {
+                done(result.clone());
             }
         }
     }
