@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
-/// Lines of a tool's messages that an error repeats: a compiler's last words with what led to them. What came before was reported.
+/// Lines of a tool's messages that an error repeats: a compiler's last words with what led to them. What came before was reported. A tool
+/// that has written no message may have said why on standard output (`go mod download -json` does): then that is repeated.
 const REPEATED_LINES: usize = 60;
 
 /// A tool did not do its work.
@@ -69,9 +70,18 @@ pub fn run(command: &mut Command, report: &mut dyn FnMut(&str)) -> Result<Vec<u8
     });
     let status = child.wait().map_err(lost)?;
     if !status.success() {
-        return Err(RunError::Failed { program: program.clone(), status, messages: Vec::from(last).join("\n") });
+        let mut messages = Vec::from(last).join("\n");
+        if messages.trim().is_empty() {
+            messages = last_lines(&String::from_utf8_lossy(&read.unwrap_or_default()));
+        }
+        return Err(RunError::Failed { program: program.clone(), status, messages });
     }
     read.map_err(lost)
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(REPEATED_LINES)..].join("\n")
 }
 
 #[cfg(test)]
@@ -101,5 +111,12 @@ mod tests {
     fn a_failure_repeats_the_last_messages() {
         let error = run(&mut shell("echo why >&2; exit 3"), &mut |_| ()).unwrap_err();
         assert!(matches!(&error, RunError::Failed { messages, .. } if messages == "why"), "{error}");
+    }
+
+    #[test]
+    fn a_failure_without_messages_repeats_the_end_of_the_output() {
+        let error = run(&mut shell("seq 1 100; exit 1"), &mut |_| ()).unwrap_err();
+        let RunError::Failed { messages, .. } = error else { panic!("{error}") };
+        assert_eq!((messages.lines().next(), messages.lines().last()), (Some("41"), Some("100")));
     }
 }
