@@ -13,6 +13,7 @@
 //! | [`boot`] | boots an image in an emulated box |
 //! | [`bench`] | measures how an image boots |
 //! | [`events`] | progress: bars, lines, or JSON |
+//! | [`interrupt`] | Ctrl-C and its like |
 //!
 //! It is a shell: decisions about recipes, formats and archives are taken in `shoal-recipe`, `shoal-format` and `shoal-debian`. It deliberately has no
 //! configuration of its own: mirrors and proxies are apt's, cargo's and go's.
@@ -23,6 +24,7 @@ pub mod build;
 pub mod cli;
 pub mod events;
 pub mod inspect;
+pub mod interrupt;
 pub mod lock;
 pub mod manifest;
 pub mod outputs;

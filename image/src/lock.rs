@@ -12,6 +12,7 @@ use shoal_fetch::ArchiveSource;
 use shoal_recipe::Lock;
 use shoal_recipe::lock::{LockedArchive, LockedGo, LockedGroup, LockedPackage};
 use shoal_recipe::model::{Content, Depends, Recipe, WhenGone};
+use shoal_teardown::Unfinished;
 use shoal_tools::go::{GoSettings, GoToolchain};
 
 use crate::project::Project;
@@ -327,11 +328,12 @@ fn lock_go(access: &Access<'_>, project: &Project, lock: &mut Lock) -> Result<()
 fn write_atomically(path: &Path, text: &str) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write into {}", dir.display()))?;
+    let unfinished = Unfinished::whole(file.path());
     std::io::Write::write_all(&mut file, text.as_bytes())?;
     // Temporary files are their owner's alone; a lock is as readable as the recipe beside it.
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     file.as_file().sync_all()?;
-    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    unfinished.finish(|| file.persist(path)).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }
 

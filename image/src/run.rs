@@ -9,6 +9,7 @@ use clap::CommandFactory;
 use shoal_cache::{Cache, PrunePolicy};
 use shoal_contract::Arch;
 use shoal_recipe::model::Format;
+use shoal_teardown::Unfinished;
 
 use crate::build::{Artifacts, Build};
 use crate::cli::{BuildArgs, CacheArgs, CacheCommand, Cli, Common, FormatArg, LockArgs};
@@ -125,13 +126,12 @@ pub fn build(args: &BuildArgs) -> Result<Vec<PathBuf>> {
 /// As [`build`].
 pub fn build_into(session: &Session, project: &Project, archs: &[Arch], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
     let missing: Vec<&Path> = out.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    // Only what is made here, and only while it is empty. The outermost first: what is begun last is removed first.
+    let mut made: Vec<Unfinished> = missing.into_iter().rev().map(Unfinished::while_empty).collect();
     let outcome = build_into_made(session, project, archs, formats, out);
-    if outcome.is_err() {
-        // Only what was made here, and only while it is empty.
-        for dir in missing {
-            if std::fs::remove_dir(dir).is_err() {
-                break;
-            }
+    while let Some(directory) = made.pop() {
+        if outcome.is_ok() {
+            directory.keep();
         }
     }
     outcome

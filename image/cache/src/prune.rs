@@ -55,7 +55,7 @@ impl Cache {
         for name in tree::names(&bin).map_err(CacheError::during("read", &bin))? {
             let entry = bin.join(name);
             pruned.removed += amount(&entry).map_err(CacheError::during("read", &entry))?;
-            tree::remove(&entry).map_err(CacheError::during("remove", &entry))?;
+            shoal_teardown::remove(&entry).map_err(CacheError::during("remove", &entry))?;
         }
         Ok(pruned)
     }

@@ -1,5 +1,7 @@
 //! A made-up Debian archive: a handful of packages that are no packages, with indices, signed by a key of its own.
 
+#![allow(dead_code, reason = "every test program compiles it, and uses a part")]
+
 use std::collections::BTreeMap;
 use std::io::Write;
 

@@ -1,9 +1,13 @@
 //! Running tools.
 
 use std::collections::VecDeque;
+use std::env;
 use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
+
+use shoal_teardown::{ProcessTree, TemporaryDirectory};
 
 /// Lines of a tool's messages that an error repeats: a compiler's last words with what led to them. What came before was reported. A tool
 /// that has written no message may have said why on standard output (`go mod download -json` does): then that is repeated.
@@ -17,6 +21,14 @@ pub enum RunError {
     Start {
         /// Its path.
         program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no place for its temporary files.
+    #[error("cannot make a directory in {}: name one that can be written with TMPDIR", place.display())]
+    Temporary {
+        /// Where temporary files go.
+        place: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -43,14 +55,19 @@ pub enum RunError {
 /// Runs `command` to its end with nothing as its standard input, gives what it wrote to standard output, and hands each line of its messages (standard error) to
 /// `report`.
 ///
+/// What it starts ends with it, and with this process, however that ends. Its temporary files are in a directory of its own where the user wants such
+/// files (`TMPDIR`): the default may be too small for what a linker writes, and a compiler that is killed leaves its behind.
+///
 /// # Errors
 /// It cannot be started, or fails.
 pub fn run(command: &mut Command, report: &mut dyn FnMut(&str)) -> Result<Vec<u8>, RunError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let lost = |source| RunError::Read { program: program.clone(), source };
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = piped.spawn().map_err(|source| RunError::Start { program: program.clone(), source })?;
-    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let temporary = TemporaryDirectory::new("shoal-").map_err(|source| RunError::Temporary { place: env::temp_dir(), source })?;
+    let piped = piped.env("TMPDIR", temporary.path());
+    let mut tree = ProcessTree::spawn(piped).map_err(|source| RunError::Start { program: program.clone(), source })?;
+    let (output, errors) = (tree.child().stdout.take(), tree.child().stderr.take());
     let mut last = VecDeque::new();
     // Both pipes are read at once: a tool that fills one while we wait at the other would wait for ever.
     let read = thread::scope(|scope| {
@@ -68,7 +85,7 @@ pub fn run(command: &mut Command, report: &mut dyn FnMut(&str)) -> Result<Vec<u8
         }
         output.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
     });
-    let status = child.wait().map_err(lost)?;
+    let status = tree.wait().map_err(lost)?;
     if !status.success() {
         let mut messages = Vec::from(last).join("\n");
         if messages.trim().is_empty() {
@@ -105,6 +122,13 @@ mod tests {
     fn a_tool_that_writes_more_than_a_pipe_holds_to_both_ends() {
         let script = "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; echo 0123456789012345678901234567890123456789 >&2; i=$((i+1)); done";
         assert_eq!(run(&mut shell(script), &mut |_| ()).unwrap().len(), 3000 * 41);
+    }
+
+    #[test]
+    fn temporary_files_have_a_directory_that_goes_away_with_them() {
+        let output = run(&mut shell("touch \"$TMPDIR/file\" && printf %s \"$TMPDIR\""), &mut |_| ()).unwrap();
+        let directory = PathBuf::from(String::from_utf8(output).unwrap());
+        assert!(directory.starts_with(env::temp_dir()) && !directory.exists(), "{}", directory.display());
     }
 
     #[test]
