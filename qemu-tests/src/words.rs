@@ -2,6 +2,8 @@
 
 /// The system image is the root now.
 pub const ROOT_MOUNTED: &str = "shoal: root mounted";
+/// No disk with this image has appeared yet. PID 1 hears the power button by then.
+pub const WAITING_FOR_MEDIUM: &str = "shoal: waiting up to ";
 /// A new state partition is about to be made. The name of the disk follows.
 pub const MAKING_STATE: &str = "shoal: making a state partition on ";
 /// State lies on the medium. The partition follows.
@@ -16,7 +18,7 @@ pub const STATE_FULL: &str = "shoal: the state medium is full";
 pub const SERVICES_STARTING: &str = "shoal: services starting";
 /// Every service is ready or done.
 pub const ALL_READY: &str = "shoal: all services are ready";
-/// The agent has reported: PID 1 hears the power button by then.
+/// The agent has reported.
 pub const AGENT_RUNS: &str = "shoal: service agent is running";
 /// containerd takes connections.
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";

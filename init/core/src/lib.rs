@@ -4,7 +4,7 @@
 //!
 //! | module | decides |
 //! |---|---|
-//! | [`boot`] | the steps of a boot and what follows a failure of each |
+//! | [`boot`] | the steps of a boot, what follows a failure of each, and what becomes of a boot that somebody ends |
 //! | [`cmdline`] | what the kernel command line says to PID 1 |
 //! | [`modules`] | which modules to load, in which order |
 //! | [`medium`] | which disk the box was booted from |

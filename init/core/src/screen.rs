@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::shutdown::Ending;
+
 /// How well the box is, as the agent judges it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -38,8 +40,8 @@ pub enum Activity {
     },
     /// All services were ready once.
     Running,
-    /// Going down, said in words.
-    GoingDown(&'static str),
+    /// Going down.
+    GoingDown(Ending),
 }
 
 /// Everything the screen shows.
@@ -108,7 +110,7 @@ impl Status {
             Activity::Starting { ready, of } => format!("starting: {ready} of {of} services are ready"),
             Activity::Running if self.unwell.is_empty() => "running: all services are ready".to_owned(),
             Activity::Running => format!("running: {} not well", count(self.unwell.len(), "service is", "services are")),
-            Activity::GoingDown(what) => what.to_owned(),
+            Activity::GoingDown(ending) => format!("going down to {}", ending.words()),
         }
     }
 }
