@@ -24,6 +24,12 @@ pub const AGENT_RUNS: &str = "shoal: service agent is running";
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
 /// A link has an address, which follows.
 pub const ADDRESS: &str = "shoal: address ";
+/// The screen's words when there is no wired link at all.
+pub const NO_LINK: &str = "shoal: network: no wired link found";
+/// The screen's words about a link without a cable. Follows the link's name.
+pub const NO_CARRIER: &str = " has no carrier; is the cable plugged in?";
+/// The screen's words about a link with a cable and nobody who gives out addresses. Follows the link's name.
+pub const WAITS_FOR_ADDRESS: &str = " is up and waits for an address";
 /// The hardware watchdog counts.
 pub const WATCHDOG_ARMED: &str = "shoal: watchdog armed";
 /// PID 1 acts out a hang.

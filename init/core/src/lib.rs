@@ -10,7 +10,7 @@
 //! | [`medium`] | which disk the box was booted from |
 //! | [`table`], [`partition`] | what to write on it so that it holds state, whenever power is cut |
 //! | [`clock`] | whether the clock can be believed |
-//! | [`link`], [`dhcp`] | which links to bring up, and what a lease means |
+//! | [`link`], [`dhcp`] | which links to bring up, what to tell of them, and what a lease means |
 
 pub mod boot;
 pub mod clock;

@@ -32,7 +32,7 @@ use std::time::Duration;
 use shoal_init_core::inhibit::LockId;
 use shoal_init_core::now::Now;
 use shoal_init_core::order::ServiceId;
-use shoal_init_core::screen::{Activity, Status};
+use shoal_init_core::screen::{self, Activity, Status};
 use shoal_init_core::shutdown::{Cause, Ending};
 use shoal_init_core::supervisor::{Input, Supervisor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -155,7 +155,7 @@ async fn run_at(handoff: Handoff, places: Places, console: Console) -> Ending {
         image: format!("{} {} ({})", boot.image.name, boot.image.version, boot.image.arch),
         activity: Activity::Starting { ready: 0, of: services.services.len() },
         state: state_words,
-        links: BTreeMap::new(),
+        network: screen::Network::default(),
         unwell: Vec::new(),
         troubles: Vec::new(),
         health: None,
@@ -244,26 +244,22 @@ impl Loop {
 
     fn network(&mut self, event: Option<NetworkEvent>) {
         match event {
-            Some(NetworkEvent::Link { name, up }) => {
-                let link = self.status.links.entry(name).or_default();
-                link.up = up;
-                if !up {
-                    link.addresses.clear();
-                }
-            }
+            Some(NetworkEvent::Found { link }) => self.status.network.found(link),
+            Some(NetworkEvent::Listed) => self.status.network.listed(),
+            Some(NetworkEvent::Carrier { link, carrier }) => self.status.network.carrier(link, carrier),
+            Some(NetworkEvent::Gone { link }) => self.status.network.gone(&link),
             Some(NetworkEvent::Address { link, address, gateway }) => {
                 let words = match gateway {
                     Some(gateway) => format!("{address} by {gateway}"),
                     None => address.to_string(),
                 };
-                let link = self.status.links.entry(link).or_default();
-                link.up = true;
-                if !link.addresses.contains(&words) {
-                    link.addresses.push(words);
-                }
+                self.status.network.address(link, words);
             }
             Some(NetworkEvent::Trouble(trouble)) => self.trouble(trouble),
-            None => self.trouble("nobody looks after the network any more; a reboot will help".to_owned()),
+            None => {
+                self.status.network.listed();
+                self.trouble("nobody looks after the network any more; a reboot will help".to_owned());
+            }
         }
     }
 

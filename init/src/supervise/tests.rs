@@ -45,7 +45,7 @@ struct World {
     directory: tempfile::TempDir,
     lines: tokio::io::Lines<BufReader<tokio::net::UnixStream>>,
     running: tokio::task::JoinHandle<Ending>,
-    _network: mpsc::Sender<NetworkEvent>,
+    network: mpsc::Sender<NetworkEvent>,
     causes: mpsc::Sender<Cause>,
 }
 
@@ -77,7 +77,7 @@ impl World {
         console.add("ttyS0", OwnedFd::from(theirs).into());
         let lines = BufReader::new(tokio::net::UnixStream::from_std(ours).unwrap()).lines();
         let running = tokio::spawn(run_at(handoff, places, console));
-        Self { directory, lines, running, _network: network, causes }
+        Self { directory, lines, running, network, causes }
     }
 
     /// Reads the console up to a line that contains `text`; the line.
@@ -255,6 +255,17 @@ async fn ctrl_alt_del_reboots_a_box_that_runs() {
     world.causes.send(Cause::CtrlAltDel).await.unwrap();
     world.wait_for("ctrl-alt-del was pressed").await;
     assert_eq!(world.goes_down().await, Ending::Reboot);
+}
+
+#[tokio::test]
+async fn a_link_without_a_carrier_is_on_the_screen() {
+    let mut world = World::start("[[service]]\nname = \"a\"\nexec = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"]\n");
+    let link = || "eth0".to_owned();
+    world.network.send(NetworkEvent::Found { link: link() }).await.unwrap();
+    world.network.send(NetworkEvent::Listed).await.unwrap();
+    world.network.send(NetworkEvent::Carrier { link: link(), carrier: false }).await.unwrap();
+    world.wait_for("network: eth0 has no carrier; is the cable plugged in?").await;
+    assert_eq!(world.end().await, Ending::PowerOff);
 }
 
 #[tokio::test]
