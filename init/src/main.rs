@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Decisions lie in `shoal-init-core`; the order of the boot and what follows a failure are a table in `shoal_init_core::boot`.
-//! This binary does nothing unless it is PID 1, with two exceptions: called as `modprobe` it answers the kernel's request_module(),
-//! and called as `shoal-exec` (by PID 1) it becomes a service: see [`supervise::launch`].
+//! This binary does nothing unless it is PID 1, with two exceptions: called as `modprobe` it answers the kernel's request_module()
+//! (docs/design/0007-one-copy-of-pid-1.md), and called as `shoal-exec` (by PID 1) it becomes a service: see [`supervise::launch`].
 
 mod bus;
 mod clock;
