@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
+use shoal_cache::FileSystem;
 use shoal_teardown::{ProcessTree, TemporaryDirectory};
 
 /// Lines of a tool's messages that an error repeats: a compiler's last words with what led to them. What came before was reported.
@@ -49,7 +50,23 @@ pub enum RunError {
         /// Its last messages.
         messages: String,
     },
+    /// It failed, and says that a file system is full; it does not say which.
+    #[error(
+        "{program} found no space left; its temporary files are on the file system {temporary}, and TMPDIR names another place for them; the end of what \
+         it said:\n{messages}"
+    )]
+    NoSpace {
+        /// Its path.
+        program: String,
+        /// Where its temporary files are, as it was when the tool had ended.
+        temporary: FileSystem,
+        /// Its last messages.
+        messages: String,
+    },
 }
+
+/// What tools say of a full file system and of a used-up quota, in lower case: the words of the C library, which Go and Rust have taken over.
+const NO_SPACE_WORDS: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
 /// Runs `command` to its end with nothing as its standard input, gives what it wrote to standard output, and hands each line of its messages (standard error) to
 /// `report`.
@@ -86,7 +103,12 @@ pub fn run(command: &mut Command, report: &mut dyn FnMut(&str)) -> Result<Vec<u8
     });
     let status = tree.wait().map_err(lost)?;
     if !status.success() {
-        return Err(RunError::Failed { program: program.clone(), status, messages: Vec::from(last).join("\n") });
+        let messages = Vec::from(last).join("\n");
+        let lower = messages.to_ascii_lowercase();
+        return Err(match NO_SPACE_WORDS.iter().any(|words| lower.contains(words)) {
+            true => RunError::NoSpace { program: program.clone(), temporary: FileSystem::of(temporary.path()), messages },
+            false => RunError::Failed { program: program.clone(), status, messages },
+        });
     }
     read.map_err(lost)
 }
@@ -125,5 +147,13 @@ mod tests {
     fn a_failure_repeats_the_last_messages() {
         let error = run(&mut shell("echo why >&2; exit 3"), &mut |_| ()).unwrap_err();
         assert!(matches!(&error, RunError::Failed { messages, .. } if messages == "why"), "{error}");
+    }
+
+    #[test]
+    fn a_full_file_system_is_told_from_other_failures() {
+        // dd says it in the words of the C library.
+        let error = run(shell("exec dd if=/dev/zero of=/dev/full count=1").env("LC_ALL", "C"), &mut |_| ()).unwrap_err();
+        assert!(matches!(&error, RunError::NoSpace { temporary, .. } if env::temp_dir().starts_with(&temporary.top)), "{error}");
+        assert!(error.to_string().contains("TMPDIR"), "{error}");
     }
 }
