@@ -17,6 +17,7 @@ use shoal_tools::go::{GoSettings, GoToolchain};
 
 use crate::project::Project;
 use crate::sources::{Access, Sources, reference_of};
+use crate::space::explain;
 
 /// Architecture of the tools: the build machine's.
 const TOOL_ARCH: &str = "amd64";
@@ -44,7 +45,7 @@ pub fn run(access: &Access<'_>, project: &Project, update: bool, check: bool) ->
         anyhow::ensure!(same, "{} does not fit the recipe; run `shoal lock {}`", path.display(), project.recipe_path.display());
         return Ok(());
     }
-    write_atomically(&path, &text)?;
+    write_atomically(&path, &text).map_err(|error| explain(error, &path, Some(text.len() as u64), "free some, and run this again"))?;
     access.reporter.note(format!("wrote {}: {} packages, {} Go modules", path.display(), lock.packages.len(), lock.go.len()));
     Ok(())
 }

@@ -1,7 +1,4 @@
 //! What a build leaves in the output directory.
-//!
-//! Everything is written into a hidden directory beside the results and renamed into place at the end, so that a build that fails or is interrupted leaves
-//! the directory as it was. Of one that was killed, the hidden directory is left, and the next build removes it.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -12,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use shoal_cache::Digest;
 use shoal_contract::Arch;
 use shoal_recipe::model::Format;
-use shoal_teardown::TemporaryDirectory;
 
 use crate::build::{Artifacts, Build};
 use crate::events::Event;
@@ -23,31 +19,33 @@ use crate::steps::initrd::INITRD_FILE;
 use crate::steps::iso::ISO_FILE;
 use crate::steps::kernel_step::KERNEL_FILE;
 
-/// Name of the table of hashes, as sha256sum(1) reads it.
-pub const SUMS_FILE: &str = "SHA256SUMS";
+mod gather;
+
+pub(crate) use gather::OUT_ADVICE;
+pub use gather::SUMS_FILE;
+use gather::{Pending, write_files};
+
 /// Forms that people download, and that are therefore also written compressed.
 const COMPRESSED: [Format; 3] = [Format::Img, Format::Iso, Format::Qcow2];
 /// zstd's window, as a power of two: large enough to find repetitions across a whole UKI, small enough for any `zstd -d`.
 const WINDOW_LOG: u32 = 27;
-
-/// Beginning of the name of the directory that files are gathered in.
-const STAGING_PREFIX: &str = ".shoal-";
-
-/// A file on its way to the output directory.
-struct Pending {
-    name: String,
-    source: PathBuf,
-    digest: Digest,
-}
 
 /// Writes all forms of `artifacts` into `out`; returns the names written.
 ///
 /// # Errors
 /// If `out` cannot be written; it is then as it was.
 pub fn write(build: &Build<'_>, all: &[Artifacts], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot create the output directory {}", out.display()))?;
-    let (staging, _lock) =
-        stage(out).with_context(|| format!("cannot write into {}; choose another directory with --out", out.display()))?;
+    let pending = pending(build, all, formats)?;
+    let written = write_files(&pending, out)?;
+    for (file, target) in pending.iter().zip(&written) {
+        let bytes = std::fs::metadata(target)?.len();
+        build.reporter.report(Event::Output { path: target.display().to_string(), bytes, sha256: file.digest.to_string() });
+    }
+    Ok(written)
+}
+
+/// All files for the output directory.
+fn pending(build: &Build<'_>, all: &[Artifacts], formats: &[Format]) -> Result<Vec<Pending>> {
     let mut pending = Vec::new();
     for artifacts in all {
         let mut outputs = forms(build, artifacts, formats)?;
@@ -68,52 +66,7 @@ pub fn write(build: &Build<'_>, all: &[Artifacts], formats: &[Format], out: &Pat
             pending.push(Pending { name: name(build, artifacts.arch, suffix), source: written.path, digest: written.digest });
         }
     }
-    let mut sums: Vec<String> = pending.iter().map(|file| format!("{}  {}\n", file.digest, file.name)).collect();
-    sums.sort_by(|one, other| one[64..].cmp(&other[64..]));
-    for file in &pending {
-        copy_sparse(&file.source, &staging.path().join(&file.name))
-            .with_context(|| format!("cannot write {} (is there enough space?)", out.join(&file.name).display()))?;
-    }
-    std::fs::write(staging.path().join(SUMS_FILE), sums.concat())?;
-    let names: Vec<&str> = pending.iter().map(|file| file.name.as_str()).chain([SUMS_FILE]).collect();
-    let written: Vec<PathBuf> = names.iter().map(|name| out.join(name)).collect();
-    staging.finish(|staging| {
-        let mut files = names.iter().zip(&written);
-        files.try_for_each(|(name, target)| {
-            std::fs::rename(staging.join(name), target).with_context(|| format!("cannot write {}", target.display()))
-        })
-    })?;
-    for (file, target) in pending.iter().zip(&written) {
-        let bytes = std::fs::metadata(target)?.len();
-        build.reporter.report(Event::Output { path: target.display().to_string(), bytes, sha256: file.digest.to_string() });
-    }
-    Ok(written)
-}
-
-/// A directory in `out` to gather files in, with the lock that says that somebody does. Removes those of builds that were killed.
-///
-/// There are file systems where a directory cannot be locked (NFS); there, what was left stays.
-fn stage(out: &Path) -> std::io::Result<(TemporaryDirectory, Option<File>)> {
-    let locked = |directory: &Path| File::open(directory).and_then(|directory| directory.lock().map(|()| directory)).ok();
-    // Held until the new directory is locked, so that no other build takes it for one that was left.
-    let gate = locked(out);
-    if gate.is_some() {
-        remove_left(out)?;
-    }
-    let staging = TemporaryDirectory::within(out, STAGING_PREFIX)?;
-    let lock = locked(staging.path());
-    Ok((staging, lock))
-}
-
-fn remove_left(out: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(out)? {
-        let entry = entry?;
-        let gathers = entry.file_type()?.is_dir() && entry.file_name().as_encoded_bytes().starts_with(STAGING_PREFIX.as_bytes());
-        if gathers && File::open(entry.path())?.try_lock().is_ok() {
-            shoal_teardown::remove(&entry.path())?;
-        }
-    }
-    Ok(())
+    Ok(pending)
 }
 
 /// Name of an output: `<recipe>-<version>-<arch>.<suffix>`; the kernel's two files carry their own names behind it.
@@ -200,54 +153,4 @@ fn compress(build: &Build<'_>, arch: Arch, built: &Built, file: &str, name: &str
         std::io::copy(&mut source, &mut encoder)?;
         encoder.finish()?.flush().context("cannot write to the cache")
     })
-}
-
-/// Copies a file, leaving holes where it is zero: a disk image is mostly nothing.
-fn copy_sparse(source: &Path, target: &Path) -> std::io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
-    const BLOCK: usize = 1 << 20;
-    let mut from = File::open(source)?;
-    let mut to = File::create(target)?;
-    let length = from.metadata()?.len();
-    to.set_len(length)?;
-    let mut block = vec![0; BLOCK];
-    let mut position = 0;
-    while position < length {
-        let wanted = usize::try_from((length - position).min(BLOCK as u64)).unwrap_or(BLOCK);
-        from.read_exact(&mut block[..wanted])?;
-        if block[..wanted].iter().any(|byte| *byte != 0) {
-            to.seek(SeekFrom::Start(position))?;
-            to.write_all(&block[..wanted])?;
-        }
-        position += wanted as u64;
-    }
-    to.flush()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_killed_build_left_is_removed_and_what_a_running_one_gathers_is_not() {
-        let out = tempfile::tempdir().unwrap();
-        let left = out.path().join(".shoal-left");
-        std::fs::create_dir(&left).unwrap();
-        std::fs::write(left.join("half"), "x").unwrap();
-        let (running, _lock) = stage(out.path()).unwrap();
-        let (second, _second_lock) = stage(out.path()).unwrap();
-        assert!(!left.exists() && running.path().exists() && second.path().exists());
-    }
-
-    #[test]
-    fn a_sparse_copy_has_the_same_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut bytes = vec![0; 3 << 20];
-        bytes[0] = 1;
-        bytes[(2 << 20) + 7] = 9;
-        bytes.push(0);
-        std::fs::write(dir.path().join("a"), &bytes).unwrap();
-        copy_sparse(&dir.path().join("a"), &dir.path().join("b")).unwrap();
-        assert!(std::fs::read(dir.path().join("b")).unwrap() == bytes);
-    }
 }

@@ -49,8 +49,12 @@ impl Session {
     pub(crate) fn hold(&self, name: &str) -> io::Result<()> {
         let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         if !holds.names.contains(name) {
-            // One write call: appended whole, or an error.
-            holds.file.write_all(format!("{name}\n").as_bytes())?;
+            let length = holds.file.metadata()?.len();
+            if let Err(error) = holds.file.write_all(format!("{name}\n").as_bytes()) {
+                // On a full disk half of it may be there, and the next name would be one with it.
+                holds.file.set_len(length)?;
+                return Err(error);
+            }
             holds.names.insert(name.to_owned());
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::error::CacheError;
 use crate::lock;
 use crate::session;
+use crate::space::is_no_space;
 
 /// What the name of a step's directory ends in while it runs.
 pub(crate) const RUNNING: &str = ".running";
@@ -37,7 +38,7 @@ pub enum StepError<E: Error + 'static> {
     /// It failed.
     #[error(transparent)]
     Run(E),
-    /// The cache cannot be read or written.
+    /// The cache cannot be read or written, by us or, when it is full, by the step.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
@@ -48,7 +49,7 @@ impl Cache {
     ///
     /// # Errors
     /// What `run` returns, or that the cache cannot be written. Either way nothing counts, and the next call runs it again.
-    pub fn step<E: Error + 'static>(
+    pub fn step<E: Error + Send + Sync + 'static>(
         &self,
         key: &Digest,
         name: &str,
@@ -73,7 +74,11 @@ impl Cache {
         // What is not published is removed; and what cannot be removed now, by the next run of the step, or by pruning.
         let unfinished = Unfinished::whole(&running);
         prepare().map_err(CacheError::during("write", &running))?;
-        run(&output).map_err(StepError::Run)?;
+        // Told now, for what the step has made is about to be removed; and once, for a step may do another one.
+        run(&output).map_err(|error| match is_no_space(&error) && !CacheError::is_told(&error) {
+            true => StepError::Cache(CacheError::no_space(&output, error)),
+            false => StepError::Run(error),
+        })?;
         let dir = self.publish_step(key, &running, unfinished)?;
         Ok(Step { dir, ran: true })
     }
@@ -164,6 +169,24 @@ mod tests {
         assert_eq!(crate::tree::names(&directory.path().join("steps")).unwrap(), Vec::<String>::new());
         let step = cache.step(&key, "test", write("whole")).unwrap();
         assert!(step.ran && !step.dir.join("half").exists());
+    }
+
+    #[test]
+    fn a_step_that_finds_the_disk_full_leaves_nothing_and_its_error_names_the_disk_once() {
+        let (directory, cache) = cache();
+        let full = |_: &Path| fs::write("/dev/full", "x");
+        let error = cache.step(&Digest::of(b"key"), "test", full).unwrap_err();
+        assert!(matches!(&error, StepError::Cache(CacheError::NoSpace { .. })), "{error:?}");
+        assert_eq!(crate::tree::names(&directory.path().join("steps")).unwrap(), Vec::<String>::new());
+
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] CacheError);
+        let outer = cache.step(&Digest::of(b"outer"), "test", |_| match cache.step(&Digest::of(b"key"), "test", full) {
+            Err(StepError::Cache(error)) => Err(Outer(error)),
+            other => panic!("{other:?}"),
+        });
+        assert!(matches!(outer, Err(StepError::Run(Outer(_)))), "{outer:?}");
     }
 
     #[test]

@@ -52,7 +52,12 @@ impl Place {
 
     /// The same, locked.
     pub(crate) fn locked() -> Self {
-        let place = Self::new();
+        Self::new().lock()
+    }
+
+    /// Locks the recipe.
+    pub(crate) fn lock(self) -> Self {
+        let place = self;
         let output = place.run(&["lock", "tiny.toml"]);
         assert!(output.status.success(), "{}", said(&output));
         place.server.take_asked();

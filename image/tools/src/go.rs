@@ -98,7 +98,7 @@ pub enum GoError {
         found: String,
     },
     /// The toolchain could not be copied out of the module cache.
-    #[error("cannot copy the Go toolchain to {}: see that the cache's file system has space, or name another one with --cache", path.display())]
+    #[error("cannot copy the Go toolchain to {}: see that the cache can be written, or name another one with --cache", path.display())]
     Copy {
         /// Where to.
         path: PathBuf,

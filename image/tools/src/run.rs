@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
+use shoal_cache::FileSystem;
 use shoal_teardown::{ProcessTree, TemporaryDirectory};
 
 /// Lines of a tool's messages that an error repeats: a compiler's last words with what led to them. What came before was reported. A tool
@@ -50,7 +51,23 @@ pub enum RunError {
         /// Its last messages.
         messages: String,
     },
+    /// It failed, and says that a file system is full; it does not say which.
+    #[error(
+        "{program} found no space left; its temporary files are on the file system {temporary}, and TMPDIR names another place for them; the end of what \
+         it said:\n{messages}"
+    )]
+    NoSpace {
+        /// Its path.
+        program: String,
+        /// Where its temporary files are, as it was when the tool had ended.
+        temporary: FileSystem,
+        /// Its last messages.
+        messages: String,
+    },
 }
+
+/// What tools say of a full file system and of a used-up quota, in lower case: the words of the C library, which Go and Rust have taken over.
+const NO_SPACE_WORDS: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
 /// Runs `command` to its end with nothing as its standard input, gives what it wrote to standard output, and hands each line of its messages (standard error) to
 /// `report`.
@@ -91,7 +108,11 @@ pub fn run(command: &mut Command, report: &mut dyn FnMut(&str)) -> Result<Vec<u8
         if messages.trim().is_empty() {
             messages = last_lines(&String::from_utf8_lossy(&read.unwrap_or_default()));
         }
-        return Err(RunError::Failed { program: program.clone(), status, messages });
+        let lower = messages.to_ascii_lowercase();
+        return Err(match NO_SPACE_WORDS.iter().any(|words| lower.contains(words)) {
+            true => RunError::NoSpace { program: program.clone(), temporary: FileSystem::of(temporary.path()), messages },
+            false => RunError::Failed { program: program.clone(), status, messages },
+        });
     }
     read.map_err(lost)
 }
@@ -142,5 +163,13 @@ mod tests {
         let error = run(&mut shell("seq 1 100; exit 1"), &mut |_| ()).unwrap_err();
         let RunError::Failed { messages, .. } = error else { panic!("{error}") };
         assert_eq!((messages.lines().next(), messages.lines().last()), (Some("41"), Some("100")));
+    }
+
+    #[test]
+    fn a_full_file_system_is_told_from_other_failures() {
+        // dd says it in the words of the C library.
+        let error = run(shell("exec dd if=/dev/zero of=/dev/full count=1").env("LC_ALL", "C"), &mut |_| ()).unwrap_err();
+        assert!(matches!(&error, RunError::NoSpace { temporary, .. } if env::temp_dir().starts_with(&temporary.top)), "{error}");
+        assert!(error.to_string().contains("TMPDIR"), "{error}");
     }
 }
