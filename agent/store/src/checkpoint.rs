@@ -26,10 +26,14 @@
 
 mod backend;
 mod error;
+mod fault;
 mod files;
+mod place;
 mod pointer;
+mod reader;
 mod rows;
 mod store;
+mod tables;
 mod thread;
 mod use_mark;
 

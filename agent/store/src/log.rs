@@ -19,6 +19,7 @@ mod front;
 mod names;
 mod open;
 mod read;
+mod segment;
 mod spare;
 mod thread;
 

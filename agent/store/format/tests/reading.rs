@@ -8,7 +8,11 @@ use shoal_store_format::{
 
 const LENGTH: usize = SEGMENT_BYTES_MIN as usize;
 
+<<<<<<< HEAD
 /// The segments of a log, as they lie on a disk.
+=======
+/// Segments as files.
+>>>>>>> 72703c8
 type Segments = Vec<(SegmentHeader, Vec<u8>)>;
 
 /// A log in memory, written as the promises say.
@@ -205,7 +209,7 @@ fn each_kind_of_damage_says_what_it_is() {
     assert_eq!(changed(&|_| {}), Ok(()));
 
     let lost = |number: usize, block: usize| {
-        move |segments: &mut Vec<(SegmentHeader, Vec<u8>)>| segments[number].1[block * BLOCK_BYTES..(block + 1) * BLOCK_BYTES].fill(0)
+        move |segments: &mut Segments| segments[number].1[block * BLOCK_BYTES..(block + 1) * BLOCK_BYTES].fill(0)
     };
     let later = |sequence, offset: usize, later| What::Batch {
         sequence,

@@ -1,110 +1,28 @@
 //! The checkpoint as one owner sees it: blocking, one thing at a time. [`Checkpoint`](super::Checkpoint) puts a thread before it.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 
 use super::backend::Backend;
-use super::error::{CheckpointFailed, OpenCheckpointError, ReadCheckpointError, RewriteError, Source};
-use super::pointer::{POINTER_BYTES, Pointer};
-use super::store::{Fault, Store, Strength};
-use super::use_mark::{self, UseMark};
-use super::{Batch, CheckpointOptions, Head, Revision, Size, Verify};
+use super::error::{CheckpointFailed, OpenCheckpointError, ReadCheckpointError, RewriteError};
+use super::place::{CURRENT, Found, Place, failed, io_error, name, pointer_vanished, read_pointer, take_lock};
+use super::reader::Reader;
+use super::store::{Store, Strength};
+use super::use_mark::UseMark;
+use super::{Batch, CheckpointOptions, Head, Revision, Verify};
 use crate::bugs::Bug;
 use crate::disk::{Disk, Lock};
 use crate::wear::{Cause, Wear};
-
-const CURRENT: &str = "current";
-const NEXT_CURRENT: &str = "current.tmp";
-const LOCK: &str = "lock";
-const PREFIX: &str = "checkpoint-";
 
 /// Bytes of values that one step of a rewrite copies: a commit waits no longer than for so much.
 const REWRITE_STEP_BYTES: usize = 4 << 20;
 
 /// Below every revision, and above every one that is used.
 const ALL: std::ops::Range<Revision> = Revision { main: 0, sub: 0 }..Revision { main: u64::MAX, sub: u64::MAX };
-
-fn name(number: u64) -> String {
-    format!("{PREFIX}{number:020}")
-}
-
-/// The name of a file that is not complete.
-fn draft_name(number: u64) -> String {
-    format!("{PREFIX}{number:020}.tmp")
-}
-
-/// Where files are, and how new ones are made. Shared by the owner and by whoever prepares a replacement.
-#[derive(Debug)]
-pub(super) struct Place {
-    disk: Arc<dyn Disk>,
-    pub(super) directory: PathBuf,
-    options: CheckpointOptions,
-    wear: Arc<Wear>,
-    id: [u8; 16],
-    next_number: AtomicU64,
-}
-
-impl Place {
-    /// Makes a new file that does not count yet.
-    pub(super) fn draft(&self, cause: Cause) -> Result<Store, RewriteError> {
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let path = self.directory.join(draft_name(number));
-        let file =
-            self.disk.create(&path).map_err(|error| RewriteError::Draft { action: "create", path: path.clone(), source: source(error) })?;
-        let backend = Backend { file, wear: self.wear.clone(), cause };
-        let store = Store::create(backend, path.clone(), number, self.id, self.options.cache_bytes);
-        store.map_err(|fault| {
-            let _ = self.disk.remove(&path);
-            fault.draft("create", &path)
-        })
-    }
-
-    /// Removes a file that does not count, if that goes: the next opening removes what is left.
-    pub(super) fn discard(&self, store: Store) {
-        let _ = self.disk.remove(&store.path);
-    }
-
-    /// Makes a draft the file that counts: first it is complete and durable, then its name is, then the pointer.
-    fn publish(&self, store: &mut Store) -> Result<(), CheckpointFailed> {
-        store.apply(&Batch::default(), Strength::Full).map_err(|fault| fault.failed("sync", &store.path))?;
-        let path = self.directory.join(name(store.number));
-        self.disk.rename(&store.path, &path).map_err(|error| failed("rename", &store.path, error))?;
-        store.path = path;
-        self.sync_directory()?;
-        self.point_to(store.number)
-    }
-
-    /// Makes a file count that is durable.
-    fn point_to(&self, number: u64) -> Result<(), CheckpointFailed> {
-        let (draft, path) = (self.directory.join(NEXT_CURRENT), self.directory.join(CURRENT));
-        let written = (|| {
-            let file = match self.disk.create(&draft) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.disk.open(&draft)?,
-                other => other?,
-            };
-            file.set_len(0)?;
-            file.write_all_at(0, &Pointer { id: self.id, number }.encode())?;
-            self.wear.wrote(Cause::Rewrite, POINTER_BYTES);
-            self.wear.synced(Cause::Rewrite);
-            file.sync_data()?;
-            self.disk.rename(&draft, &path)
-        })();
-        written.map_err(|error| failed("write", &path, error))?;
-        self.sync_directory()
-    }
-
-    fn sync_directory(&self) -> Result<(), CheckpointFailed> {
-        if self.options.bugs.has(Bug::DirectoryNotSynced) {
-            return Ok(());
-        }
-        self.wear.synced(Cause::Rewrite);
-        self.disk.sync_directory(&self.directory).map_err(|error| failed("sync", &self.directory, error))
-    }
-}
 
 /// A rewrite that is under way.
 #[derive(Debug)]
@@ -131,44 +49,6 @@ impl Rewriting {
         let batch = Batch { put: rows, ..Batch::default() };
         self.target.apply(&batch, Strength::Draft).map_err(|fault| fault.draft("write to", &self.target.path))?;
         Ok(false)
-    }
-}
-
-/// Reads the file that counts. Cloning gives another one.
-#[derive(Debug, Clone)]
-pub(super) struct Reader(Arc<Mutex<Option<Arc<Store>>>>);
-
-impl Reader {
-    fn store(&self) -> Result<Arc<Store>, ReadCheckpointError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(ReadCheckpointError::Closed)
-    }
-
-    fn put(&self, store: Option<Arc<Store>>) -> Option<Arc<Store>> {
-        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), store)
-    }
-
-    /// See [`Checkpoint::head`](super::Checkpoint::head).
-    pub(super) fn head(&self) -> Result<Head, ReadCheckpointError> {
-        let store = self.store()?;
-        store.head().map_err(|fault| fault.reading(&store.path))
-    }
-
-    /// See [`Checkpoint::read`](super::Checkpoint::read).
-    pub(super) fn read(&self, range: std::ops::Range<Revision>, max_bytes: usize) -> Result<Vec<(Revision, Bytes)>, ReadCheckpointError> {
-        let store = self.store()?;
-        store.read(range, max_bytes).map_err(|fault| fault.reading(&store.path))
-    }
-
-    /// See [`Checkpoint::verify`](super::Checkpoint::verify).
-    pub(super) fn verify(&self) -> Result<(), ReadCheckpointError> {
-        let store = self.store()?;
-        store.verify().map_err(|fault| fault.reading(&store.path))
-    }
-
-    /// See [`Checkpoint::size`](super::Checkpoint::size).
-    pub(super) fn size(&self) -> Result<Size, ReadCheckpointError> {
-        let store = self.store()?;
-        store.size().map_err(|fault| fault.reading(&store.path))
     }
 }
 
@@ -210,7 +90,7 @@ impl CheckpointFiles {
             half.copy_from_slice(&disk.random().map_err(|error| io_error("get random bits for", directory, error))?.to_le_bytes());
         }
         let place = Arc::new(Place { disk, directory: directory.to_owned(), options, wear, id, next_number: AtomicU64::new(1) });
-        let mut store = place.draft(Cause::Checkpoint)?;
+        let mut store = place.complete(place.draft(Cause::Checkpoint)?)?;
         place.publish(&mut store)?;
         let use_mark = UseMark::default().begin(true);
         use_mark.write(&*place.disk, directory, found.in_use, &place.wear).map_err(|error| io_error("write", directory, error))?;
@@ -262,7 +142,7 @@ impl CheckpointFiles {
 
     fn new(place: Arc<Place>, lock: Box<dyn Lock>, store: Store, use_mark: UseMark) -> Self {
         let current = Arc::new(store);
-        let reader = Reader(Arc::new(Mutex::new(Some(current.clone()))));
+        let reader = Reader::new(current.clone());
         Self { place, lock: Some(lock), current, reader, rewriting: None, use_mark, failed: None }
     }
 
@@ -372,15 +252,16 @@ impl CheckpointFiles {
     }
 
     /// Makes a draft the file that counts. A rewrite that is under way is given up: it copies what does not count any more.
-    pub(super) fn switch(&mut self, mut target: Store) -> Result<(), CheckpointFailed> {
+    pub(super) fn switch(&mut self, draft: Store) -> Result<(), RewriteError> {
         self.check()?;
         self.give_up_rewrite();
+        let mut target = self.place.complete(draft)?;
         let result = self.place.publish(&mut target);
         self.keep(result)?;
         let old = std::mem::replace(&mut self.current, Arc::new(target));
         self.reader.put(Some(self.current.clone()));
         let removed = self.place.disk.remove(&old.path).map_err(|error| failed("remove", &old.path, error));
-        self.keep(removed)
+        Ok(self.keep(removed)?)
     }
 
     /// Replaces everything, as [`Checkpoint::replace`](super::Checkpoint::replace) does, by what these batches make.
@@ -397,7 +278,7 @@ impl CheckpointFiles {
                 return Err(error);
             }
         }
-        Ok(self.switch(draft)?)
+        self.switch(draft)
     }
 
     /// Reads as [`Checkpoint::head`](super::Checkpoint::head) does.
@@ -441,107 +322,5 @@ impl Drop for CheckpointFiles {
     fn drop(&mut self) {
         // Readers that are at work keep the file open; others get an error from now on.
         self.reader.put(None);
-    }
-}
-
-/// What is in a checkpoint's directory.
-#[derive(Debug, Default)]
-struct Found {
-    current: bool,
-    in_use: bool,
-    numbers: Vec<u64>,
-    drafts: Vec<String>,
-}
-
-impl Found {
-    fn list(disk: &dyn Disk, directory: &Path) -> Result<Self, OpenCheckpointError> {
-        let mut found = Self::default();
-        for entry in disk.list(directory).map_err(|error| io_error("list", directory, error))? {
-            match entry.as_str() {
-                CURRENT => found.current = true,
-                use_mark::NAME => found.in_use = true,
-                other => match other.strip_prefix(PREFIX).map(str::parse) {
-                    Some(Ok(number)) => found.numbers.push(number),
-                    Some(Err(_)) => found.drafts.push(entry),
-                    None => {}
-                },
-            }
-        }
-        Ok(found)
-    }
-
-    /// Without a pointer: whether an interrupted creation left this. It names its file when that is complete, and writes the pointer next,
-    /// so a file that is damaged or has rows has lost its pointer.
-    fn is_left_by_creation(&self, disk: &dyn Disk, directory: &Path, options: &CheckpointOptions) -> Result<bool, OpenCheckpointError> {
-        for number in &self.numbers {
-            let path = directory.join(name(*number));
-            let file = disk.open(&path).map_err(|error| io_error("open", &path, error))?;
-            let backend = Backend { file, wear: Arc::default(), cause: Cause::Checkpoint };
-            let store = Store::open(backend, path.clone(), *number, None, options.cache_bytes, false);
-            match store.and_then(|store| store.has_no_rows()) {
-                Ok(true) => {}
-                Ok(false) | Err(Fault::Damaged(_)) => return Ok(false),
-                Err(fault @ Fault::Redb(_)) => return Err(fault.opening("open", &path)),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Removes all files but the one that counts.
-    fn remove_others(&self, disk: &dyn Disk, directory: &Path, current: Option<u64>) -> Result<(), OpenCheckpointError> {
-        let others = self.numbers.iter().filter(|number| Some(**number) != current).map(|number| name(*number));
-        for other in others.chain(self.drafts.iter().cloned()) {
-            let path = directory.join(other);
-            disk.remove(&path).map_err(|error| io_error("remove", &path, error))?;
-        }
-        Ok(())
-    }
-}
-
-fn take_lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn Lock>, OpenCheckpointError> {
-    disk.lock(&directory.join(LOCK)).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => OpenCheckpointError::Locked { directory: directory.to_owned() },
-        io::ErrorKind::NotFound => OpenCheckpointError::Missing { directory: directory.to_owned() },
-        _ => io_error("lock", directory, error),
-    })
-}
-
-fn read_pointer(disk: &dyn Disk, path: &Path) -> Result<Pointer, OpenCheckpointError> {
-    let file = disk.open(path).map_err(|error| io_error("open", path, error))?;
-    let mut bytes = vec![0; POINTER_BYTES + 1];
-    let count = file.read_at(0, &mut bytes).map_err(|error| io_error("read", path, error))?;
-    Pointer::parse(&bytes[..count])
-        .ok_or_else(|| OpenCheckpointError::Damaged { path: path.to_owned(), what: "it does not say which file counts".to_owned() })
-}
-
-fn pointer_vanished(directory: &Path) -> OpenCheckpointError {
-    OpenCheckpointError::Vanished { path: directory.join(CURRENT) }
-}
-
-fn source(error: io::Error) -> Source {
-    Arc::new(error)
-}
-
-fn failed(action: &'static str, path: &Path, error: io::Error) -> CheckpointFailed {
-    CheckpointFailed { action, path: path.to_owned(), source: source(error) }
-}
-
-fn io_error(action: &'static str, path: &Path, error: io::Error) -> OpenCheckpointError {
-    OpenCheckpointError::Io { action, path: path.to_owned(), source: source(error) }
-}
-
-impl From<RewriteError> for OpenCheckpointError {
-    fn from(error: RewriteError) -> Self {
-        match error {
-            RewriteError::Draft { action, path, source } => Self::Io { action, path, source },
-            RewriteError::Failed(failed) => failed.into(),
-            RewriteError::GivenUp => Self::Io { action: "write", path: PathBuf::new(), source: Arc::new(error) },
-        }
-    }
-}
-
-impl From<CheckpointFailed> for OpenCheckpointError {
-    fn from(failed: CheckpointFailed) -> Self {
-        Self::Io { action: failed.action, path: failed.path, source: failed.source }
     }
 }
