@@ -1,0 +1,18 @@
+//! The etcd v3 API, served from a Shoal store: gRPC as etcd 3.7 declares it, and the HTTP paths that it answers on the same port.
+//!
+//! | module | serves |
+//! |---|---|
+//! | `kv`: `range`, `range_stream`, `put`, `delete`, `txn`, `compact` | the service KV |
+//! | `watch` | the service Watch |
+//! | `lease` | the service Lease |
+//! | `cluster` | the service Cluster |
+//! | `maintenance`: `alarm`, `hash`, `snapshot`, `status` | the service Maintenance |
+//! | `auth` | the service Auth, which is not enabled |
+//! | `http` | `/health`, `/version`, `/metrics` |
+//!
+//! [`wire`] is what the client sees and `shoal_kv` what the store knows; `request` and `response` translate. [`status`] alone knows etcd's texts.
+
+mod request;
+mod response;
+pub mod status;
+pub mod wire;
