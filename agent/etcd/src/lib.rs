@@ -12,7 +12,36 @@
 //!
 //! [`wire`] is what the client sees and `shoal_kv` what the store knows; `request` and `response` translate. [`status`] alone knows etcd's texts.
 
+mod alarm;
+mod auth;
+mod cluster;
+mod compact;
+mod delete;
+mod downgrade;
+mod hash;
+mod health;
+mod http;
+mod kv;
+mod lease;
+mod maintenance;
+mod metrics;
+mod observe;
+mod put;
+mod range;
+mod range_stream;
 mod request;
 mod response;
+mod router;
+mod serve;
+mod shared;
+mod snapshot;
 pub mod status;
+pub mod tls;
+mod txn;
+pub mod version;
+mod watch;
 pub mod wire;
+
+pub use router::router;
+pub use serve::serve;
+pub use shared::{DEFAULT_WATCH_PROGRESS_NOTIFY_INTERVAL, MIN_WATCH_PROGRESS_NOTIFY_INTERVAL, Options};

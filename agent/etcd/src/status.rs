@@ -3,6 +3,7 @@
 //! Clients find out what has happened by comparing the text (`api/v3rpc/rpctypes/error.go` of etcd 3.7), and from the code whether to try again.
 //! The test of this file holds both against that source.
 
+use shoal_cluster::{LeaseError, MembershipError, MoveLeaderError, ProposeError, ReadError, StorageError};
 use shoal_kv::{CompactionError, DeleteRangeError, HashKvError, LeaseGrantError, LeaseRevokeError, PutError, RangeError, TxnError};
 use tonic::{Code, Status};
 
@@ -208,6 +209,100 @@ impl From<LeaseRevokeError> for Error {
     fn from(LeaseRevokeError::LeaseNotFound: LeaseRevokeError) -> Self {
         Self::LeaseNotFound
     }
+}
+
+impl From<ProposeError> for Error {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NoLeader => Self::NoLeader,
+            ProposeError::LeaderChanged => Self::LeaderChanged,
+            ProposeError::Timeout => Self::Timeout,
+            ProposeError::TimeoutDueToLeaderFail => Self::TimeoutDueToLeaderFail,
+            ProposeError::TimeoutDueToConnectionLost => Self::TimeoutDueToConnectionLost,
+            ProposeError::TooManyRequests => Self::TooManyRequests,
+            ProposeError::Corrupt => Self::Corrupt,
+            ProposeError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NoLeader => Self::NoLeader,
+            ReadError::LeaderChanged => Self::LeaderChanged,
+            ReadError::Timeout => Self::Timeout,
+            ReadError::TimeoutWaitAppliedIndex => Self::TimeoutWaitAppliedIndex,
+            ReadError::TooManyRequests => Self::TooManyRequests,
+            ReadError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl From<LeaseError> for Error {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::NotFound => Self::LeaseNotFound,
+            LeaseError::NoLeader => Self::NoLeader,
+            LeaseError::LeaderChanged => Self::LeaderChanged,
+            LeaseError::Timeout => Self::Timeout,
+            LeaseError::TooManyRequests => Self::TooManyRequests,
+            LeaseError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl From<MembershipError> for Error {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::MemberExists => Self::MemberExist,
+            MembershipError::PeerUrlExists => Self::PeerUrlExist,
+            MembershipError::BadUrls => Self::MemberBadUrls,
+            MembershipError::MemberNotFound => Self::MemberNotFound,
+            MembershipError::MemberNotLearner => Self::MemberNotLearner,
+            MembershipError::LearnerNotReady => Self::LearnerNotReady,
+            MembershipError::TooManyLearners => Self::TooManyLearners,
+            MembershipError::NotEnoughStarted => Self::MemberNotEnoughStarted,
+            MembershipError::Unhealthy => Self::Unhealthy,
+            MembershipError::TooManyRequests => Self::TooManyRequests,
+            MembershipError::NoLeader => Self::NoLeader,
+            MembershipError::LeaderChanged => Self::LeaderChanged,
+            MembershipError::Timeout => Self::Timeout,
+            MembershipError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+impl From<MoveLeaderError> for Error {
+    fn from(error: MoveLeaderError) -> Self {
+        match error {
+            MoveLeaderError::NotLeader => Self::NotLeader,
+            MoveLeaderError::BadTransferee => Self::BadLeaderTransferee,
+            MoveLeaderError::Timeout => Self::Timeout,
+            MoveLeaderError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+/// The one error with a text of its own: what is wrong with a member's files is for its operator.
+pub(crate) fn storage(error: StorageError) -> Status {
+    match error {
+        StorageError::Failed(text) => Status::unknown(text),
+        StorageError::TooManyRequests => Error::TooManyRequests.into(),
+        StorageError::Timeout => Error::Timeout.into(),
+        StorageError::Stopped => Error::Stopped.into(),
+    }
+}
+
+/// What tonic says, in OUT_OF_RANGE, of a message above the limit. etcd's server says the same as [`too_large`].
+const TONIC_TOO_LARGE: &str = "Error, decoded message length too large: found ";
+
+/// The status that etcd gives for a message above the limit of its size, if this is tonic's.
+pub(crate) fn too_large(status: &Status) -> Option<Status> {
+    let sizes = status.message().strip_prefix(TONIC_TOO_LARGE).filter(|_| status.code() == Code::OutOfRange)?;
+    let mut numbers = sizes.split(|character: char| !character.is_ascii_digit()).filter(|number| !number.is_empty());
+    let (found, limit) = (numbers.next()?, numbers.next()?);
+    Some(Status::resource_exhausted(format!("grpc: received message larger than max ({found} vs. {limit})")))
 }
 
 #[cfg(test)]

@@ -1,20 +1,47 @@
 //! The store itself: what [`Command`]s change and reads see.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
+use self::{history::Version, lease::Leases, write::Write};
 use crate::{
-    checkpoint::{CheckpointHead, CheckpointVersion, RestoreError},
-    error::{HashKvError, RangeError, TxnError},
+    error::{DeleteRangeError, PutError},
     event::{Revision, RevisionBatch},
-    request::{Command, RangeRequest, TxnRequest},
-    response::{AlarmMember, Applied, HashKvResponse, LeaseStatus, RangeResponse, TxnResponse},
+    index::{Index, KeyId, Keys},
+    request::{Alarm, AlarmAction, AlarmRequest, Command, DeleteRangeRequest, PutRequest},
+    response::{AlarmMember, AlarmResponse, Applied, DeleteRangeResponse, Outcome, PutResponse},
 };
+
+mod checkpoint;
+mod compact;
+mod hash;
+pub(crate) mod history;
+mod lease;
+mod read;
+mod txn;
+mod write;
 
 /// Keys with their history back to the compaction, leases and alarms.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    keys: Keys,
+    index: Index,
+    /// All versions in the order of their revisions.
+    log: BTreeMap<Revision, KeyId>,
+    revision: i64,
+    compact_revision: i64,
+    /// The next version that [`Self::compact_step`] looks at; `None` if it has seen all.
+    compact_next: Option<Revision>,
+    leases: Leases,
+    alarms: BTreeSet<AlarmMember>,
+    usage: UsageCount,
+    #[cfg(feature = "known-bugs")]
+    bug: Option<crate::known_bugs::KnownBug>,
+}
 
 /// What one [`Store::compact_step`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,11 +57,51 @@ pub struct CompactStep {
 pub struct Usage {
     /// Keys that exist now.
     pub keys: u64,
-    /// Versions kept, deletions among them.
+    /// Versions held, deletions among them, and those that a compaction has made unreachable but [`Store::compact_step`] not yet removed.
     pub versions: u64,
-    /// Bytes of all keys and values kept, with the store's own overhead.
+    /// Bytes of their keys and values, with the store's own overhead ([`VERSION_BYTES`], [`KEY_BYTES`]).
     pub bytes: u64,
 }
+
+/// What a version takes besides its value, in bytes: 72 for itself, about 40 in the list of all versions by their revisions.
+pub const VERSION_BYTES: u64 = 112;
+
+/// What a key takes besides its name and its versions, in bytes: its name's place, its list of versions, its place in the tree, and what the
+/// allocator adds.
+pub const KEY_BYTES: u64 = 88;
+
+#[derive(Debug, Default)]
+struct UsageCount {
+    alive: u64,
+    versions: u64,
+    bytes: u64,
+}
+
+impl UsageCount {
+    const fn add_version(&mut self, version: &Version) {
+        self.versions += 1;
+        self.bytes += VERSION_BYTES + version.value.len() as u64;
+    }
+
+    const fn remove_version(&mut self, version: &Version) {
+        self.versions -= 1;
+        self.bytes -= VERSION_BYTES + version.value.len() as u64;
+    }
+
+    const fn add_key(&mut self, name: &[u8]) {
+        self.bytes += KEY_BYTES + name.len() as u64;
+    }
+
+    const fn remove_key(&mut self, name: &[u8]) {
+        self.bytes -= KEY_BYTES + name.len() as u64;
+    }
+}
+
+/// The revision of an empty store.
+const FIRST_REVISION: i64 = 1;
+
+/// The compaction revision of a store that was never compacted.
+const NEVER_COMPACTED: i64 = -1;
 
 impl Default for Store {
     fn default() -> Self {
@@ -46,114 +113,134 @@ impl Store {
     /// An empty store. It is at revision 1.
     #[must_use]
     pub fn new() -> Self {
-        todo!()
+        Self {
+            keys: Keys::default(),
+            index: Index::default(),
+            log: BTreeMap::new(),
+            revision: FIRST_REVISION,
+            compact_revision: NEVER_COMPACTED,
+            compact_next: None,
+            leases: Leases::default(),
+            alarms: BTreeSet::new(),
+            usage: UsageCount::default(),
+            #[cfg(feature = "known-bugs")]
+            bug: None,
+        }
     }
 
     /// The newest revision.
     #[must_use]
-    pub fn revision(&self) -> i64 {
-        todo!()
+    pub const fn revision(&self) -> i64 {
+        self.revision
     }
 
     /// The revision of the last compaction; -1 before the first. It can still be read and watched from.
     #[must_use]
-    pub fn compact_revision(&self) -> i64 {
-        todo!()
-    }
-
-    /// Does what a command says. Every member that applies the same commands in the same order has the same state and gives the same outcomes.
-    ///
-    /// Commands are expected to be validated before they are proposed. One that was not is still applied the same way everywhere, and never
-    /// panics; what it then means is nobody's promise.
-    pub fn apply(&mut self, command: Command) -> Applied {
-        todo!("{command:?}")
-    }
-
-    /// `KV.Range`: takes O(log n + page) for the default order without filters, at whatever revision, also for the count.
-    ///
-    /// # Errors
-    /// [`RangeError::Compacted`] and [`RangeError::FutureRevision`]; what [`RangeRequest::validate`] finds is not looked for.
-    pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, RangeError> {
-        todo!("{request:?}")
-    }
-
-    /// A transaction that [only reads](TxnRequest::is_read_only), at the newest revision.
-    ///
-    /// # Errors
-    /// As for a transaction that is applied.
-    pub fn read_txn(&self, request: &TxnRequest) -> Result<TxnResponse, TxnError> {
-        todo!("{request:?}")
-    }
-
-    /// A lease, with its keys if `keys`; `None` if there is no such lease.
-    #[must_use]
-    pub fn lease(&self, id: i64, keys: bool) -> Option<LeaseStatus> {
-        todo!("{id} {keys}")
-    }
-
-    /// All leases in the order of their ids, each with the seconds granted.
-    pub fn leases(&self) -> impl Iterator<Item = (i64, i64)> {
-        std::iter::empty()
+    pub const fn compact_revision(&self) -> i64 {
+        self.compact_revision
     }
 
     /// All alarms raised, in the order of the members.
     pub fn alarms(&self) -> impl Iterator<Item = AlarmMember> {
-        std::iter::empty()
+        self.alarms.iter().copied()
     }
 
-    /// `Maintenance.HashKV`: a hash of everything that may be read or watched at `revision` and before; 0 or less for the newest.
+    /// What the store holds.
+    #[must_use]
+    pub const fn usage(&self) -> Usage {
+        Usage { keys: self.usage.alive, versions: self.usage.versions, bytes: self.usage.bytes }
+    }
+
+    /// Does what a command says. Every member that applies the same commands in the same order has the same state and gives the same outcomes.
     ///
-    /// # Errors
-    /// [`HashKvError`] if the revision is compacted or in the future.
-    pub fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, HashKvError> {
-        todo!("{revision}")
+    /// Commands are expected to be validated before they are proposed. One that was not is still applied the same way everywhere, whatever that
+    /// then means.
+    pub fn apply(&mut self, command: Command) -> Applied {
+        let (outcome, batch) = match command {
+            Command::Put(request) => match self.put(request) {
+                Ok((response, batch)) => (Outcome::Put(Ok(response)), batch),
+                Err(error) => (Outcome::Put(Err(error)), None),
+            },
+            Command::DeleteRange(request) => {
+                let (response, batch) = self.delete_range(&request);
+                (Outcome::DeleteRange(Ok::<_, DeleteRangeError>(response)), batch)
+            }
+            Command::Txn(request) => {
+                let (outcome, batch) = self.txn(request);
+                (Outcome::Txn(outcome), batch)
+            }
+            Command::Compact(request) => (Outcome::Compact(self.compact(request)), None),
+            Command::LeaseGrant(request) => (Outcome::LeaseGrant(self.grant(request)), None),
+            Command::LeaseRevoke(request) => {
+                let (outcome, batch) = self.revoke(request);
+                (Outcome::LeaseRevoke(outcome), batch)
+            }
+            Command::Alarm(request) => (Outcome::Alarm(self.alarm(request)), None),
+        };
+        Applied { outcome, batch }
     }
 
-    /// Forgets versions that the last compaction made unreachable, looking at no more than `budget` of them. How far a member has come changes
-    /// no answer.
-    pub fn compact_step(&mut self, budget: usize) -> CompactStep {
-        todo!("{budget}")
+    fn put(&mut self, request: PutRequest) -> Result<(PutResponse, Option<Arc<RevisionBatch>>), PutError> {
+        if self.is_out_of_space() {
+            return Err(PutError::NoSpace);
+        }
+        self.check_put(&request)?;
+        let mut write = Write::begin(self);
+        let response = write.put(request);
+        Ok((response, write.commit()))
+    }
+
+    fn delete_range(&mut self, request: &DeleteRangeRequest) -> (DeleteRangeResponse, Option<Arc<RevisionBatch>>) {
+        let mut write = Write::begin(self);
+        let response = write.delete_range(request);
+        (response, write.commit())
+    }
+
+    fn alarm(&mut self, request: AlarmRequest) -> AlarmResponse {
+        let alarm = AlarmMember::from(request);
+        let concerned = match request.action {
+            AlarmAction::Activate => {
+                self.alarms.insert(alarm);
+                true
+            }
+            AlarmAction::Deactivate => self.alarms.remove(&alarm),
+        };
+        AlarmResponse { alarms: if concerned { vec![alarm] } else { Vec::new() } }
+    }
+
+    fn is_out_of_space(&self) -> bool {
+        self.alarms.iter().any(|member| member.alarm == Alarm::NoSpace)
     }
 
     /// The events of a revision, rebuilt from history; `None` if it is below the compaction, or had none.
     #[must_use]
     pub fn batch(&self, revision: i64) -> Option<Arc<RevisionBatch>> {
-        todo!("{revision}")
+        if revision < self.compact_revision {
+            return None;
+        }
+        let logged = self.log.range(Revision { main: revision, sub: 0 }..Revision { main: revision + 1, sub: 0 });
+        let events: Vec<_> = logged.map(|(&at, &id)| write::event(self.keys.get(id), at)).collect();
+        (!events.is_empty()).then(|| Arc::new(RevisionBatch { revision, events }))
     }
 
-    /// What a checkpoint needs besides the versions.
-    #[must_use]
-    pub fn checkpoint_head(&self) -> CheckpointHead {
-        todo!()
-    }
-
-    /// The next versions for a checkpoint: those above `above` and not above the main revision `up_to`, in the order of their revisions, at most
-    /// `limit`. Fewer than `limit` means that these were the last.
-    ///
-    /// A checkpoint is written in chunks while commands go on being applied: take the [head](Self::checkpoint_head), write the versions up to its
-    /// revision and above those of the checkpoint before, then take out what [`Self::compact_step`] has removed since that one.
-    #[must_use]
-    pub fn checkpoint_versions(&self, above: Revision, up_to: i64, limit: usize) -> Vec<CheckpointVersion> {
-        todo!("{above:?} {up_to} {limit}")
-    }
-
-    /// The store a checkpoint was taken from: the same answers, the same [hash](Self::hash_kv).
-    ///
-    /// # Errors
-    /// [`RestoreError`] if the versions cannot have come from a store.
-    pub fn restore(head: CheckpointHead, versions: impl IntoIterator<Item = CheckpointVersion>) -> Result<Self, RestoreError> {
-        todo!("{head:?} {}", versions.into_iter().count())
-    }
-
-    /// Puts the same value at another place in memory, for instance a mapped file, so that the old place can be given back. Returns whether the
-    /// version exists and its value is as long as this one.
-    pub fn relocate(&mut self, at: Revision, value: Bytes) -> bool {
-        todo!("{at:?} {value:?}")
-    }
-
-    /// What the store holds.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        todo!()
+    /// The changes from the main revision `from` on, which must not lie below the compaction: where each was made, and to which key. The sub revision
+    /// is the event's index in its batch.
+    pub(crate) fn changes(&self, from: i64) -> impl Iterator<Item = (Revision, &Bytes)> {
+        self.log.range(Revision { main: from, sub: 0 }..).map(|(&at, &id)| (at, &self.keys.get(id).name))
     }
 }
+
+#[cfg(feature = "known-bugs")]
+impl Store {
+    /// Puts a bug back.
+    pub fn put_back(&mut self, bug: crate::known_bugs::KnownBug) {
+        self.bug = Some(bug);
+    }
+
+    fn has_bug(&self, bug: crate::known_bugs::KnownBug) -> bool {
+        self.bug == Some(bug)
+    }
+}
+
+#[cfg(test)]
+mod tests;

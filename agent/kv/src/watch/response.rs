@@ -69,3 +69,33 @@ pub enum WatchRefusal {
     #[error("etcdserver: too many requests")]
     TooManyWatchers,
 }
+
+/// Adds the response with these events. Above `fragment_bytes` it is cut into several, as etcd does: no event is cut, and the last one says that
+/// it is the last.
+pub(super) fn push_events(
+    responses: &mut Vec<WatchResponse>,
+    watch_id: i64,
+    revision: i64,
+    events: Vec<WatchEvent>,
+    fragment_bytes: Option<usize>,
+) {
+    let mut rest = events;
+    while let Some(fragment_bytes) = fragment_bytes {
+        let mut bytes = 0;
+        let fitting = rest
+            .iter()
+            .take_while(|event| {
+                bytes += event.size();
+                bytes <= fragment_bytes
+            })
+            .count();
+        // An event that is too large comes alone.
+        let fitting = fitting.max(1);
+        if fitting >= rest.len() {
+            break;
+        }
+        let later = rest.split_off(fitting);
+        responses.push(WatchResponse::Events { watch_id, revision, events: std::mem::replace(&mut rest, later), fragment: true });
+    }
+    responses.push(WatchResponse::Events { watch_id, revision, events: rest, fragment: false });
+}

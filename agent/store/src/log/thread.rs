@@ -1,0 +1,331 @@
+//! The thread behind a [`Log`](super::Log), and what its handles share with it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use shoal_store_format::{ENTRY_BYTES_MAX, Entry, LogId, RECORD_HEADER_BYTES, Record, RecordRef, VOTE_BYTES_MAX};
+
+use super::error::{LogFailed, OpenLogError, ReadLogError, SubmitError};
+use super::files::{FRAME_BYTES_MAX, Shared, lock};
+use super::front::{Front, Operation};
+use super::{Done, LogFiles, LogOptions, Recovered, read};
+use crate::disk::Disk;
+use crate::wear::Wear;
+
+/// What handles and the thread share.
+#[derive(Debug)]
+struct Desk {
+    front: Mutex<Front>,
+    /// Something was submitted, or the log shall close.
+    submitted: Condvar,
+}
+
+/// A log with its thread. Dropping it closes the log.
+#[derive(Debug)]
+pub(super) struct Inner {
+    desk: Arc<Desk>,
+    durable: Shared,
+    directory: PathBuf,
+    payload_bytes_max: usize,
+    pending_bytes_max: usize,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Inner {
+    pub(super) fn create(disk: Arc<dyn Disk>, directory: &Path, options: LogOptions, wear: Arc<Wear>) -> Result<Self, OpenLogError> {
+        let files = LogFiles::create(disk, directory, options.clone(), wear)?;
+        Self::start(files, Front::new(options.cache_bytes), &options)
+    }
+
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        options: LogOptions,
+        wear: Arc<Wear>,
+    ) -> Result<(Self, Recovered), OpenLogError> {
+        let mut front = Front::new(options.cache_bytes);
+        let (files, recovered) = LogFiles::open(disk, directory, options.clone(), wear, &mut |record| match record {
+            RecordRef::Append { id, payload } => {
+                front.show(Entry { id, payload: Bytes::copy_from_slice(payload) });
+                front.all_is_durable();
+            }
+            // The state comes from what was recovered; here only entries go that do not count.
+            RecordRef::Truncate { from } => front.truncate(from, None),
+            RecordRef::Purge { to } => front.purge(to),
+            RecordRef::Vote(_) | RecordRef::Committed(_) => {}
+        })?;
+        front.state = recovered.state.clone();
+        Ok((Self::start(files, front, &options)?, recovered))
+    }
+
+    fn start(files: LogFiles, mut front: Front, options: &LogOptions) -> Result<Self, OpenLogError> {
+        front.space = files.space();
+        let (durable, directory) = (files.shared.clone(), files.directory.clone());
+        let payload_bytes_max = ENTRY_BYTES_MAX.min(files.record_bytes_max() - RECORD_HEADER_BYTES);
+        let desk = Arc::new(Desk { front: Mutex::new(front), submitted: Condvar::new() });
+        let on_thread = desk.clone();
+        let thread = std::thread::Builder::new()
+            .name("shoal-log".into())
+            .spawn(move || on_thread.run(files))
+            .map_err(|source| OpenLogError::Io { action: "start the thread of", path: directory.clone(), source })?;
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { desk, durable, directory, payload_bytes_max, pending_bytes_max: options.pending_bytes, thread })
+    }
+
+    pub(super) fn front(&self) -> MutexGuard<'_, Front> {
+        lock(&self.desk.front)
+    }
+
+    pub(super) fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), SubmitError> {
+        let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
+        let mut front = self.front();
+        front.check()?;
+        let mut next = front.state.last.map(|last| last.index.saturating_add(1));
+        for entry in &entries {
+            let expected = next.unwrap_or(entry.id.index);
+            if entry.id.index != expected || entry.id.index == u64::MAX {
+                return Err(SubmitError::Hole { expected, got: entry.id.index });
+            }
+            if entry.payload.len() > self.payload_bytes_max {
+                return Err(SubmitError::TooLarge { got: entry.payload.len(), most: self.payload_bytes_max });
+            }
+            next = Some(expected + 1);
+        }
+        if front.pending_bytes > 0 && front.pending_bytes + bytes > self.pending_bytes_max {
+            return Err(SubmitError::Full { pending: front.pending_bytes });
+        }
+        entries.iter().for_each(|entry| front.show(entry.clone()));
+        self.submit(front, entries.into_iter().map(Record::Append).collect(), bytes, done);
+        Ok(())
+    }
+
+    pub(super) fn truncate_from(&self, from: u64, done: Done) -> Result<(), SubmitError> {
+        let mut front = self.front();
+        front.check()?;
+        if front.state.purged.is_some_and(|purged| from <= purged.index) {
+            return Err(SubmitError::Purged { index: from });
+        }
+        if front.contains(from) {
+            let last = from.checked_sub(1).and_then(|index| self.id_in(&front, index));
+            front.truncate(from, last);
+        }
+        self.submit(front, vec![Record::Truncate { from }], 0, done);
+        Ok(())
+    }
+
+    pub(super) fn purge(&self, to: LogId, done: Done) -> Result<(), SubmitError> {
+        let mut front = self.front();
+        front.check()?;
+        if front.state.purged.is_some_and(|purged| to.index < purged.index) || to.index == u64::MAX {
+            return Err(SubmitError::Purged { index: to.index });
+        }
+        front.purge(to);
+        self.submit(front, vec![Record::Purge { to }], 0, done);
+        Ok(())
+    }
+
+    pub(super) fn save_vote(&self, vote: Bytes, done: Done) -> Result<(), SubmitError> {
+        let mut front = self.front();
+        front.check()?;
+        if vote.len() > VOTE_BYTES_MAX {
+            return Err(SubmitError::TooLarge { got: vote.len(), most: VOTE_BYTES_MAX });
+        }
+        front.state.vote = Some(vote.clone());
+        self.submit(front, vec![Record::Vote(vote)], 0, done);
+        Ok(())
+    }
+
+    pub(super) fn save_committed(&self, committed: Option<LogId>) -> Result<(), SubmitError> {
+        let mut front = self.front();
+        front.check()?;
+        front.committed_changed |= front.state.committed != committed;
+        front.state.committed = committed;
+        Ok(())
+    }
+
+    fn submit(&self, mut front: MutexGuard<'_, Front>, records: Vec<Record>, bytes: usize, done: Done) {
+        front.submit(records, bytes, done);
+        drop(front);
+        self.desk.submitted.notify_one();
+    }
+
+    pub(super) fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, ReadLogError> {
+        let mut entries = Vec::new();
+        let (mut next, mut left) = (range.start, max_bytes);
+        while next < range.end {
+            let from_file = {
+                let front = self.front();
+                if let Some(index) = [range.start, range.end - 1].into_iter().find(|index| !front.contains(*index)) {
+                    return Err(ReadLogError::Missing { index });
+                }
+                while let Some(entry) = front.cached(next).filter(|_| next < range.end) {
+                    if entry.payload.len() > left && !entries.is_empty() {
+                        return Ok(entries);
+                    }
+                    left = left.saturating_sub(entry.payload.len());
+                    entries.push(entry.clone());
+                    next += 1;
+                }
+                next..range.end.min(front.first_cached().unwrap_or(range.end))
+            };
+            if from_file.is_empty() {
+                continue;
+            }
+            // What is not in memory was durable when it left it.
+            let read = read::read(&self.durable, &self.directory, from_file, left);
+            // It may have been purged, and its segment used again, since.
+            if !self.front().contains(next) {
+                return Err(ReadLogError::Missing { index: next });
+            }
+            let read = read?;
+            for entry in read {
+                if entry.payload.len() > left && !entries.is_empty() {
+                    return Ok(entries);
+                }
+                left = left.saturating_sub(entry.payload.len());
+                entries.push(entry);
+                next += 1;
+            }
+        }
+        Ok(entries)
+    }
+
+    pub(super) fn id_at(&self, index: u64) -> Option<LogId> {
+        self.id_in(&self.front(), index)
+    }
+
+    fn id_in(&self, front: &Front, index: u64) -> Option<LogId> {
+        if front.contains(index) {
+            front.cached(index).map(|entry| entry.id).or_else(|| Some(lock(&self.durable).contents.entry(index)?.0))
+        } else {
+            front.state.purged.filter(|purged| purged.index == index)
+        }
+    }
+
+    pub(super) fn close(&self) -> Result<(), LogFailed> {
+        lock(&self.desk.front).closing = true;
+        self.desk.submitted.notify_one();
+        let thread = lock(&self.thread).take();
+        // A callback may hold the last handle; the thread cannot wait for itself, and is about to end anyway.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // A panic there is a bug that was reported when it happened; what was not called back does not count.
+            let _ = thread.join();
+        }
+        self.front().failed.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`.
+        let _ = self.close();
+    }
+}
+
+impl Desk {
+    fn run(&self, mut files: LogFiles) {
+        let _guard = Guard { desk: self, path: files.directory.clone() };
+        while let Some(batch) = self.next_batch() {
+            let result = if batch.records.is_empty() { Ok(()) } else { files.commit(&batch.records) };
+            let (idle, rest) = self.settle(&batch, &result, &files);
+            for operation in batch.operations {
+                (operation.done)(result.clone());
+            }
+            for operation in rest {
+                (operation.done)(result.clone());
+            }
+            if result.is_err() {
+                return;
+            }
+            if idle && let Err(failed) = files.seal() {
+                self.fail(failed);
+                return;
+            }
+        }
+        let committed =
+            std::mem::take(&mut lock(&self.front).committed_changed).then(|| Record::Committed(lock(&self.front).state.committed));
+        let result = committed.map_or(Ok(()), |committed| files.commit(&[committed])).and_then(|()| files.close());
+        if let Err(failed) = result {
+            self.fail(failed);
+        }
+    }
+
+    /// What waits, as much as one frame takes; at least one operation. `None` when nothing waits and the log shall close.
+    fn next_batch(&self) -> Option<Batch> {
+        let mut front = lock(&self.front);
+        while front.queue.is_empty() {
+            if front.closing {
+                return None;
+            }
+            front = self.submitted.wait(front).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        let mut batch = Batch { operations: Vec::new(), records: Vec::new() };
+        let mut bytes = 0;
+        while let Some(operation) = front.queue.front() {
+            bytes += operation.records.iter().map(Record::encoded_bytes).sum::<usize>();
+            if !batch.operations.is_empty() && bytes > FRAME_BYTES_MAX {
+                break;
+            }
+            let Some(mut operation) = front.queue.pop_front() else { break };
+            batch.records.append(&mut operation.records);
+            batch.operations.push(operation);
+        }
+        if !batch.records.is_empty() && std::mem::take(&mut front.committed_changed) {
+            batch.records.push(Record::Committed(front.state.committed));
+        }
+        Some(batch)
+    }
+
+    /// Notes what became of a batch. Gives whether nothing waits, and, if the log has failed, the operations that never will be written.
+    fn settle(&self, batch: &Batch, result: &Result<(), LogFailed>, files: &LogFiles) -> (bool, Vec<Operation>) {
+        let mut front = lock(&self.front);
+        match result {
+            Ok(()) => {
+                for operation in &batch.operations {
+                    front.is_durable(operation.number, operation.payload_bytes);
+                }
+                front.space = files.space();
+                (front.queue.is_empty(), Vec::new())
+            }
+            Err(failed) => {
+                front.failed = Some(failed.clone());
+                (false, front.queue.drain(..).collect())
+            }
+        }
+    }
+
+    fn fail(&self, failed: LogFailed) {
+        let rest: Vec<Operation> = {
+            let mut front = lock(&self.front);
+            front.failed = Some(failed.clone());
+            front.queue.drain(..).collect()
+        };
+        for operation in rest {
+            (operation.done)(Err(failed.clone()));
+        }
+    }
+}
+
+/// Fails the log if its thread panics, so that nobody waits for what will not come.
+struct Guard<'a> {
+    desk: &'a Desk,
+    path: PathBuf,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let source = Arc::new(std::io::Error::other("the thread of the log panicked"));
+            self.desk.fail(LogFailed { action: "write to", path: self.path.clone(), source });
+        }
+    }
+}
+
+/// Operations that are written together.
+struct Batch {
+    operations: Vec<Operation>,
+    records: Vec<Record>,
+}
