@@ -28,7 +28,7 @@ use crate::{
 const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
 
 /// Everything the client port answers: the services of etcd and `grpc.health.v1`, and the paths of HTTP.
-pub async fn router(replica: Arc<dyn Replica>, options: Options) -> Router {
+pub fn router(replica: Arc<dyn Replica>, options: Options) -> Router {
     let message_bytes = replica.limits().request_bytes.saturating_add(MESSAGE_OVERHEAD_BYTES);
     let shared = Shared::new(replica, options);
     let metrics = Arc::new(ServiceMetrics::new());

@@ -8,8 +8,9 @@ use std::{
     time::SystemTime,
 };
 
+pub use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::{
-    self, RootCertStore, ServerConfig,
+    self, RootCertStore,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier},
