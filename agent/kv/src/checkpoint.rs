@@ -30,6 +30,14 @@ pub struct CheckpointVersion {
 /// Why there is no store in what was read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
+    /// The head's revisions contradict each other.
+    #[error("there is no store at revision {revision} that was compacted at {compact_revision}")]
+    ImpossibleHead {
+        /// The newest revision.
+        revision: i64,
+        /// The revision of the last compaction.
+        compact_revision: i64,
+    },
     /// The versions are not in the order of their revisions, or one comes twice.
     #[error("the version at {at:?} does not come after the one at {after:?}")]
     OutOfOrder {

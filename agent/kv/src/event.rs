@@ -105,10 +105,10 @@ pub struct RevisionBatch {
 }
 
 impl RevisionBatch {
-    /// About how many bytes the events hold on to, with the previous key-values.
+    /// About how many bytes of memory the batch holds on to, as long as no event is encoded.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.events.iter().map(|event| event.size(true)).sum()
+        self.events.iter().map(|event| size_of::<Event>() + event.size(true)).sum()
     }
 }
 

@@ -57,8 +57,26 @@ pub(crate) struct Index<const WIDTH: usize = 64> {
 
 #[derive(Debug)]
 enum Node {
-    Leaf(Vec<KeyId>),
+    Leaf(Vec<Entry>),
     Inner(Vec<Child>),
+}
+
+/// A key in a leaf. Its name is somewhere else, and the leaf may be wide: the print tells most other keys apart without a look at their names.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: KeyId,
+    print: u32,
+}
+
+impl Entry {
+    fn new(keys: &Keys, id: KeyId) -> Self {
+        Self { id, print: print(keys.name(id)) }
+    }
+}
+
+/// Names with different prints are different. Somebody may choose names with the same print: as many as fit into a leaf are compared then.
+fn print(name: &[u8]) -> u32 {
+    crc32fast::hash(name)
 }
 
 #[derive(Debug)]
@@ -81,7 +99,7 @@ impl<const WIDTH: usize> Index<WIDTH> {
         // Three quarters full: the next keys need not split every node.
         let fill = WIDTH * 3 / 4;
         let mut level: Vec<Child> =
-            sorted.chunks(fill).map(|ids| Child::new(keys.name(ids[0]).clone(), Node::Leaf(ids.to_vec()), keys, floor)).collect();
+            sorted.chunks(fill).map(|ids| Child::new(keys.name(ids[0]).clone(), Node::leaf(keys, ids), keys, floor)).collect();
         while level.len() > 1 {
             let mut below = std::mem::take(&mut level).into_iter().peekable();
             while let Some(first) = below.peek().map(|child| child.first.clone()) {
@@ -97,7 +115,11 @@ impl<const WIDTH: usize> Index<WIDTH> {
         loop {
             match node {
                 Node::Inner(children) => node = &children[child_of(children, name)].node,
-                Node::Leaf(ids) => return ids.binary_search_by(|&id| keys.name(id)[..].cmp(name)).ok().map(|index| ids[index]),
+                Node::Leaf(entries) => {
+                    let print = print(name);
+                    let same = |entry: &&Entry| entry.print == print && keys.name(entry.id) == name;
+                    return entries.iter().find(same).map(|entry| entry.id);
+                }
             }
         }
     }
@@ -192,9 +214,13 @@ impl Child {
 }
 
 impl Node {
+    fn leaf(keys: &Keys, ids: &[KeyId]) -> Self {
+        Self::Leaf(ids.iter().map(|&id| Entry::new(keys, id)).collect())
+    }
+
     fn len(&self) -> usize {
         match self {
-            Self::Leaf(ids) => ids.len(),
+            Self::Leaf(entries) => entries.len(),
             Self::Inner(children) => children.len(),
         }
     }
@@ -202,12 +228,12 @@ impl Node {
     /// The count as the keys' own histories, or the children's counts, have it.
     fn count_anew(&self, keys: &Keys, floor: i64) -> Count {
         match self {
-            Self::Leaf(ids) => {
+            Self::Leaf(entries) => {
                 let mut now = 0;
                 let mut deltas = Vec::new();
-                for &id in ids {
+                for entry in entries {
                     let mut alive = false;
-                    for version in keys.get(id).versions() {
+                    for version in keys.get(entry.id).versions() {
                         if alive == version.is_deletion() {
                             alive = !alive;
                             deltas.push((version.at.main, if alive { 1 } else { -1 }));
@@ -225,11 +251,11 @@ impl Node {
     fn insert<const WIDTH: usize>(&mut self, insertion: &Insertion<'_>) -> Option<(Bytes, Self)> {
         let Insertion { keys, id, name, revision, floor } = *insertion;
         match self {
-            Self::Leaf(ids) => {
-                ids.insert(ids.partition_point(|&other| keys.name(other)[..] < *name), id);
-                (ids.len() > WIDTH).then(|| {
-                    let right = ids.split_off(ids.len() / 2);
-                    (keys.name(right[0]).clone(), Self::Leaf(right))
+            Self::Leaf(entries) => {
+                entries.insert(first_from(entries, keys, name), Entry::new(keys, id));
+                (entries.len() > WIDTH).then(|| {
+                    let right = entries.split_off(entries.len() / 2);
+                    (keys.name(right[0].id).clone(), Self::Leaf(right))
                 })
             }
             Self::Inner(children) => {
@@ -252,9 +278,9 @@ impl Node {
 
     fn remove<const WIDTH: usize>(&mut self, keys: &Keys, name: &[u8], floor: i64) {
         match self {
-            Self::Leaf(ids) => {
-                if let Ok(index) = ids.binary_search_by(|&id| keys.name(id)[..].cmp(name)) {
-                    ids.remove(index);
+            Self::Leaf(entries) => {
+                if let Some(index) = entries.iter().position(|entry| keys.name(entry.id) == name) {
+                    entries.remove(index);
                 }
             }
             Self::Inner(children) => {
@@ -276,7 +302,7 @@ impl Node {
 
     fn append(&mut self, right: Child) {
         match (self, right.node) {
-            (Self::Leaf(ids), Self::Leaf(more)) => ids.extend(more),
+            (Self::Leaf(entries), Self::Leaf(more)) => entries.extend(more),
             (Self::Inner(children), Self::Inner(mut more)) => {
                 more[0].first = right.first;
                 children.extend(more);
@@ -287,10 +313,10 @@ impl Node {
 
     fn count(&self, keys: &Keys, start: Option<&[u8]>, end: Option<&[u8]>, at: i64) -> u64 {
         match self {
-            Self::Leaf(ids) => {
-                let from = start.map_or(0, |start| ids.partition_point(|&id| keys.name(id)[..] < *start));
-                let to = end.map_or(ids.len(), |end| ids.partition_point(|&id| keys.name(id)[..] < *end));
-                ids[from..to].iter().filter(|&&id| keys.get(id).alive_at(at).is_some()).count() as u64
+            Self::Leaf(entries) => {
+                let from = start.map_or(0, |start| first_from(entries, keys, start));
+                let to = end.map_or(entries.len(), |end| first_from(entries, keys, end));
+                entries[from..to].iter().filter(|entry| keys.get(entry.id).alive_at(at).is_some()).count() as u64
             }
             Self::Inner(children) => {
                 let from = start.map_or(0, |start| child_of(children, start));
@@ -320,9 +346,9 @@ impl Node {
         visit: &mut impl FnMut(KeyId, &'a Key, &'a Version) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self {
-            Self::Leaf(ids) => {
-                let from = start.map_or(0, |start| ids.partition_point(|&id| keys.name(id)[..] < *start));
-                for &id in &ids[from..] {
+            Self::Leaf(entries) => {
+                let from = start.map_or(0, |start| first_from(entries, keys, start));
+                for &Entry { id, .. } in &entries[from..] {
                     let key = keys.get(id);
                     if end.is_some_and(|end| key.name[..] >= *end) {
                         return ControlFlow::Break(());
@@ -346,6 +372,11 @@ impl Node {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The first entry that is not below a key.
+fn first_from(entries: &[Entry], keys: &Keys, name: &[u8]) -> usize {
+    entries.partition_point(|entry| keys.name(entry.id)[..] < *name)
 }
 
 /// The child that a key belongs to.

@@ -41,7 +41,7 @@ pub struct RangeRequest {
     pub sort_order: SortOrder,
     /// What to sort by. With a target other than the key, or descending, everything in the range is gathered first.
     pub sort_target: SortTarget,
-    /// Leave the values out.
+    /// Leave the values out, and, as etcd since 3.7 unless it sorts by them, the leases.
     pub keys_only: bool,
     /// Answer with the count only.
     pub count_only: bool,

@@ -136,10 +136,13 @@ impl Hub {
         self.streams.iter().map(|(_, stream)| stream.lagging_slots.len()).sum()
     }
 
-    /// A new stream without watchers.
-    pub fn open(&mut self) -> StreamId {
+    /// A new stream without watchers; `None` if there are as many as there may be, which etcd's clients know as "too many requests".
+    pub fn open(&mut self) -> Option<StreamId> {
+        if self.streams.len() >= self.limits.streams {
+            return None;
+        }
         let serial = self.serial();
-        StreamId { place: self.streams.insert(Stream::new(serial)), serial }
+        Some(StreamId { place: self.streams.insert(Stream::new(serial)), serial })
     }
 
     /// Ends a stream with all its watchers. Nothing happens if there is no such stream.
@@ -282,12 +285,15 @@ impl Hub {
             spent += bytes;
         }
         // Among the control responses may be the one that says that a watcher exists.
-        let may_catch_up = self.streams[place].queued_controls() == 0;
-        if may_catch_up && spent < budget_bytes && lags(self) {
+        if self.streams[place].queued_controls() == 0 && lags(self) {
             let store = store();
-            let mut revisions_left = self.limits.scan_revisions;
-            while spent < budget_bytes && revisions_left > 0 && lags(self) {
-                spent += self.catch_up(place, &store, budget_bytes - spent, &mut revisions_left, &mut responses);
+            let mut revisions_left = self.limits.scan_revisions.max(1);
+            loop {
+                let left = budget_bytes.saturating_sub(spent).max(1);
+                spent += self.catch_up(place, &store, left, &mut revisions_left, &mut responses);
+                if spent >= budget_bytes || revisions_left == 0 || !lags(self) {
+                    break;
+                }
             }
         }
         self.send_progress(place, &mut responses);
@@ -310,14 +316,15 @@ impl Hub {
         if request.start_revision < 0 {
             return Err(WatchRefusal::Compacted);
         }
-        let key = if request.key.is_empty() { Bytes::from_static(FROM_KEY) } else { request.key.clone() };
-        let range = KeyRange::new(key, request.range_end.clone());
+        // Copied: a watcher outlives its request by far, and would keep the whole buffer that it came in.
+        let key = if request.key.is_empty() { Bytes::from_static(FROM_KEY) } else { Bytes::copy_from_slice(&request.key) };
+        let range = KeyRange::new(key, Bytes::copy_from_slice(&request.range_end));
         if range.is_empty() {
             return Err(WatchRefusal::EmptyRange);
         }
         let serial = self.serial();
         let stream = &mut self.streams[place];
-        if stream.ids.len() >= self.limits.stream_watchers {
+        if stream.ids.len() >= self.limits.stream_watchers || self.watchers.len() >= self.limits.watchers {
             return Err(WatchRefusal::TooManyWatchers);
         }
         let watch_id = if request.watch_id == ANY_WATCH_ID {

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    Leases, Store, UsageCount,
+    FIRST_REVISION, Leases, NEVER_COMPACTED, Store, UsageCount,
     history::{Key, Version},
     lease::NO_LEASE,
 };
@@ -58,6 +58,10 @@ impl Store {
     /// # Errors
     /// [`RestoreError`] if the versions cannot have come from a store.
     pub fn restore(head: CheckpointHead, versions: impl IntoIterator<Item = CheckpointVersion>) -> Result<Self, RestoreError> {
+        let CheckpointHead { revision, compact_revision, .. } = head;
+        if revision < FIRST_REVISION || !(NEVER_COMPACTED..=revision).contains(&compact_revision) {
+            return Err(RestoreError::ImpossibleHead { revision, compact_revision });
+        }
         let mut keys = Keys::default();
         let mut names: BTreeMap<Bytes, KeyId> = BTreeMap::new();
         let mut log: Vec<(Revision, KeyId)> = Vec::new();
@@ -69,7 +73,7 @@ impl Store {
                 return Err(RestoreError::OutOfOrder { at, after });
             }
             let version = Version { at, create_revision: kv.create_revision, version: kv.version, lease: kv.lease, value: kv.value };
-            if kv.key.is_empty() || kv.mod_revision != at.main || at.main > head.revision || !is_possible(&version) {
+            if kv.key.is_empty() || kv.mod_revision != at.main || at.main > revision || !is_possible(&version) {
                 return Err(RestoreError::ImpossibleVersion { at });
             }
             usage.add_version(&version);
@@ -106,11 +110,11 @@ impl Store {
         }
         let sorted: Vec<KeyId> = names.into_values().collect();
         Ok(Self {
-            index: Index::build(&keys, &sorted, head.compact_revision),
+            index: Index::build(&keys, &sorted, compact_revision),
             keys,
             log: log.into_iter().collect(),
-            revision: head.revision,
-            compact_revision: head.compact_revision,
+            revision,
+            compact_revision,
             // How far forgetting had come, nobody wrote down.
             compact_next: Some(Revision::default()),
             leases,

@@ -71,7 +71,12 @@ impl Key {
     pub(crate) fn push(&mut self, version: Version) {
         debug_assert!(self.latest.at < version.at, "history goes forward");
         let before = std::mem::replace(&mut self.latest, version);
-        self.older.get_or_insert_default().push_back(before);
+        let older = self.older.get_or_insert_default();
+        if older.len() == older.capacity() {
+            // By half only, and from one: most keys change once or twice between two compactions.
+            older.reserve_exact(older.len() / 2 + 1);
+        }
+        older.push_back(before);
     }
 
     /// All versions, the oldest first.

@@ -5,9 +5,11 @@ use std::{cmp::Ordering, ops::ControlFlow};
 use super::{
     Store,
     history::{Key, Version},
+    lease::NO_LEASE,
 };
 use crate::{
     error::RangeError,
+    event::KeyValue,
     request::{RangeRequest, SortOrder, SortTarget},
     response::RangeResponse,
 };
@@ -31,9 +33,9 @@ impl Store {
     /// Reads at a revision that can be read. `revision` is for the header.
     pub(super) fn range_at(&self, request: &RangeRequest, at: i64, revision: i64) -> RangeResponse {
         let range = request.range();
-        let count = i64::try_from(self.index.count(&self.keys, &range, at)).expect("keys are counted in memory");
+        let count = || i64::try_from(self.index.count(&self.keys, &range, at)).expect("keys are counted in memory");
         if request.count_only {
-            return RangeResponse { revision, kvs: Vec::new(), more: false, count };
+            return RangeResponse { revision, kvs: Vec::new(), more: false, count: count() };
         }
 
         // One more than the limit, to know whether there are more. What has to be sorted or filtered is gathered first.
@@ -42,19 +44,28 @@ impl Store {
             .filter(|_| request.has_default_order() && !request.has_revision_filters())
             .map_or(usize::MAX, |limit| limit.saturating_add(1));
         let mut found: Vec<(&Key, &Version)> = Vec::new();
+        let mut visited = 0;
         self.index.visit(&self.keys, &range, at, |_, key, version| {
+            visited += 1;
             if passes(request, version) {
                 found.push((key, version));
             }
             if found.len() == gather { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        // Who has seen all of the range has counted it.
+        let count = if found.len() < gather { visited } else { count() };
         sort(&mut found, request.sort_order, request.sort_target);
         let more = limit.is_some_and(|limit| found.len() > limit);
         found.truncate(limit.unwrap_or(usize::MAX));
 
         let kvs: Vec<_> = found
             .into_iter()
-            .map(|(key, version)| if request.keys_only { version.key_only(&key.name) } else { version.key_value(&key.name) })
+            .map(|(key, version)| match (request.keys_only, request.sort_target) {
+                (false, _) => version.key_value(&key.name),
+                // As in etcd since 3.7, which reads keys from its index, where the leases are not.
+                (true, target) if target != SortTarget::Value => KeyValue { lease: NO_LEASE, ..version.key_only(&key.name) },
+                (true, _) => version.key_only(&key.name),
+            })
             .collect();
         #[cfg(feature = "known-bugs")]
         let count = if self.has_bug(crate::known_bugs::KnownBug::CountIsLimited) { kvs.len() as i64 } else { count };

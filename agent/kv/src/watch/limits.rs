@@ -18,6 +18,12 @@ pub const DEFAULT_FRAGMENT_BYTES: usize = crate::limits::DEFAULT_REQUEST_BYTES +
 /// Watchers of one stream. A watcher takes some hundred bytes, so a stream's take some megabytes. One more is refused with "too many requests".
 pub const DEFAULT_STREAM_WATCHERS: usize = 16_384;
 
+/// Watchers of all streams together, about 100 MiB of them. One more is refused with "too many requests".
+pub const DEFAULT_WATCHERS: usize = 262_144;
+
+/// Streams, which are far fewer in a cluster: an API server has one for each kind of resource. Even those that nobody writes to take some memory.
+pub const DEFAULT_STREAMS: usize = 32_768;
+
 /// Control responses that wait for one stream before [`super::Hub::is_congested`]. A server that goes on reading requests nevertheless holds the
 /// answers for a client that reads none.
 pub const DEFAULT_STREAM_CONTROLS: usize = 64;
@@ -41,6 +47,10 @@ pub struct HubLimits {
     pub fragment_bytes: usize,
     /// Watchers of one stream. One more is refused.
     pub stream_watchers: usize,
+    /// Watchers of all streams together. One more is refused.
+    pub watchers: usize,
+    /// Streams. One more is not opened.
+    pub streams: usize,
     /// Control responses that wait for one stream before [`super::Hub::is_congested`].
     pub stream_controls: usize,
 }
@@ -53,6 +63,8 @@ impl Default for HubLimits {
             scan_revisions: DEFAULT_SCAN_REVISIONS,
             fragment_bytes: DEFAULT_FRAGMENT_BYTES,
             stream_watchers: DEFAULT_STREAM_WATCHERS,
+            watchers: DEFAULT_WATCHERS,
+            streams: DEFAULT_STREAMS,
             stream_controls: DEFAULT_STREAM_CONTROLS,
         }
     }

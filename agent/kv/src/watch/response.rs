@@ -65,7 +65,7 @@ pub enum WatchRefusal {
     /// The stream has a watcher with this id.
     #[error("mvcc: duplicate watch ID provided on the WatchStream")]
     DuplicateId,
-    /// The stream has as many watchers as it may. etcd knows no such limit.
+    /// The stream, or the hub, has as many watchers as it may. etcd knows no such limit.
     #[error("etcdserver: too many requests")]
     TooManyWatchers,
 }
