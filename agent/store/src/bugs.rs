@@ -15,8 +15,6 @@ pub enum Bug {
     TrustCache,
     /// A failed sync is tried again.
     RetrySync,
-    /// A checkpoint's new file counts before it is durable.
-    SwitchBeforeSync,
     /// A checkpoint whose file is gone begins anew.
     VanishedIsNew,
 }

@@ -18,6 +18,27 @@ pub struct CheckpointFailed {
     pub source: Source,
 }
 
+/// A new file could not be made of the checkpoint.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RewriteError {
+    /// The new file could not be written, for want of space perhaps. The old one counts and takes commits as before.
+    #[error("cannot {action} {}; the checkpoint stays as it is", path.display())]
+    Draft {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: Source,
+    },
+    /// The checkpoint was closed, or everything was replaced, before it was complete.
+    #[error("the rewrite of the checkpoint was given up")]
+    GivenUp,
+    /// The checkpoint has failed, by this or before.
+    #[error(transparent)]
+    Failed(#[from] CheckpointFailed),
+}
+
 /// Rows could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadCheckpointError {

@@ -62,9 +62,10 @@ impl SimDisk {
         self.state().operations
     }
 
-    /// Lets something happen at an operation, counted as [`SimDisk::operations`] does; the first one is 1.
-    pub fn fault_at(&self, operation: u64, fault: Fault) {
-        self.state().fault = Some((operation, fault));
+    /// Lets something happen at an operation, counted as [`SimDisk::operations`] does; the first one is 1. It takes the place of what was to
+    /// happen before.
+    pub fn set_fault(&self, fault: Option<(u64, Fault)>) {
+        self.state().fault = fault;
     }
 
     /// Limits the bytes in all files together.

@@ -230,23 +230,20 @@ impl Desk {
         let _guard = Guard { desk: self, path: files.directory.clone() };
         while let Some(batch) = self.next_batch() {
             let result = if batch.records.is_empty() { Ok(()) } else { files.commit(&batch.records) };
-            let (idle, rest) = self.settle(&batch, &result, &files);
+            let idle = self.settle(&batch, &result, &files);
             for operation in batch.operations {
                 (operation.done)(result.clone());
             }
-            for operation in rest {
-                (operation.done)(result.clone());
-            }
-            if result.is_err() {
-                return;
-            }
-            if idle && let Err(failed) = files.seal() {
+            let sealed = result.and_then(|()| if idle { files.seal() } else { Ok(()) });
+            if let Err(failed) = sealed {
                 self.fail(failed);
                 return;
             }
         }
-        let committed =
-            std::mem::take(&mut lock(&self.front).committed_changed).then(|| Record::Committed(lock(&self.front).state.committed));
+        let committed = {
+            let mut front = lock(&self.front);
+            std::mem::take(&mut front.committed_changed).then(|| Record::Committed(front.state.committed))
+        };
         let result = committed.map_or(Ok(()), |committed| files.commit(&[committed])).and_then(|()| files.close());
         if let Err(failed) = result {
             self.fail(failed);
@@ -279,8 +276,8 @@ impl Desk {
         Some(batch)
     }
 
-    /// Notes what became of a batch. Gives whether nothing waits, and, if the log has failed, the operations that never will be written.
-    fn settle(&self, batch: &Batch, result: &Result<(), LogFailed>, files: &LogFiles) -> (bool, Vec<Operation>) {
+    /// Notes what became of a batch, before anybody is told. Gives whether nothing waits.
+    fn settle(&self, batch: &Batch, result: &Result<(), LogFailed>, files: &LogFiles) -> bool {
         let mut front = lock(&self.front);
         match result {
             Ok(()) => {
@@ -288,15 +285,13 @@ impl Desk {
                     front.is_durable(operation.number, operation.payload_bytes);
                 }
                 front.space = files.space();
-                (front.queue.is_empty(), Vec::new())
             }
-            Err(failed) => {
-                front.failed = Some(failed.clone());
-                (false, front.queue.drain(..).collect())
-            }
+            Err(failed) => front.failed = Some(failed.clone()),
         }
+        front.queue.is_empty()
     }
 
+    /// From now on everything fails, and so does what waits.
     fn fail(&self, failed: LogFailed) {
         let rest: Vec<Operation> = {
             let mut front = lock(&self.front);

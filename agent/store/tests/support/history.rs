@@ -160,9 +160,7 @@ pub struct Run {
 impl Run {
     /// One life on `disk`, and then its end.
     pub fn live(&mut self, disk: &SimDisk, life: &Life, bugs: Bugs) -> TestCaseResult {
-        if let Some((after, fault)) = life.fault {
-            disk.fault_at(disk.operations() + after, fault);
-        }
+        disk.set_fault(life.fault.map(|(after, fault)| (disk.operations() + after, fault)));
         let mut files = match self.open(disk, bugs) {
             Ok(files) => files,
             // The fault struck while it was opened.

@@ -4,5 +4,6 @@
 #![allow(dead_code, reason = "shared by several test binaries")]
 #![allow(unreachable_pub, reason = "a module of each test binary")]
 
+pub mod gate;
 pub mod history;
 pub mod model;
