@@ -54,18 +54,18 @@ impl Watches {
         Self { shards: (0..shards).map(|_| shard()).collect(), store, next: AtomicUsize::new(0) }
     }
 
-    /// A new stream without watchers.
+    /// A new stream without watchers; `None` if there are as many as there may be.
     #[must_use]
-    pub fn open(&self) -> WatchStream {
+    pub fn open(&self) -> Option<WatchStream> {
         let shard = self.shards[self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len()].clone();
         let waker = Arc::new(Notify::new());
         let id = {
             let mut streams = shard.lock();
-            let id = streams.hub.open();
+            let id = streams.hub.open()?;
             streams.wakers.insert(id, waker.clone());
             id
         };
-        WatchStream { shard, store: self.store.clone(), id, waker }
+        Some(WatchStream { shard, store: self.store.clone(), id, waker })
     }
 
     /// Tells all streams of a batch. In the order of revisions, and not while holding the store.

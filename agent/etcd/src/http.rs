@@ -66,8 +66,13 @@ async fn probes(State(http): State<Http>, RawQuery(query): RawQuery, all: &[Prob
 async fn probe(State(http): State<Http>, Path(name): Path<String>, all: &[Probe]) -> Response {
     match all.iter().find(|probe| probe.name() == name) {
         Some(probe) => report(&http.shared, &[*probe], false).await,
-        None => (StatusCode::NOT_FOUND, "404 page not found\n").into_response(),
+        None => not_found(),
     }
+}
+
+/// As Go says it.
+pub(crate) fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
 async fn report(shared: &Shared, probes: &[Probe], verbose: bool) -> Response {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, response::Response};
+use http::{HeaderMap, header::CONTENT_TYPE};
 use shoal_cluster::Replica;
-use tonic::service::Routes;
+use tonic::{Status, service::Routes};
 
 use crate::{
     auth::AuthService,
     cluster::ClusterService,
-    http as plain,
+    http::{self as plain, not_found},
     kv::KvService,
     lease::LeaseService,
     maintenance::MaintenanceService,
@@ -27,6 +28,12 @@ use crate::{
 /// "request is too large", what is above both without being read.
 const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
 
+/// What no service and no path is called: each protocol has its own answer.
+async fn unknown(headers: HeaderMap) -> Response {
+    let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc { Status::unimplemented("unknown service").into_http() } else { not_found() }
+}
+
 /// Everything the client port answers: the services of etcd and `grpc.health.v1`, and the paths of HTTP.
 pub fn router(replica: Arc<dyn Replica>, options: Options) -> Router {
     let message_bytes = replica.limits().request_bytes.saturating_add(MESSAGE_OVERHEAD_BYTES);
@@ -43,5 +50,5 @@ pub fn router(replica: Arc<dyn Replica>, options: Options) -> Router {
         .add_service(MaintenanceServer::new(MaintenanceService(shared.clone())).max_decoding_message_size(message_bytes))
         .add_service(AuthServer::new(AuthService(shared.clone())).max_decoding_message_size(message_bytes))
         .add_service(health);
-    services.routes().into_axum_router().layer(Observe(metrics.clone())).merge(plain::routes(shared, metrics))
+    services.routes().into_axum_router().layer(Observe(metrics.clone())).merge(plain::routes(shared, metrics)).fallback(unknown)
 }

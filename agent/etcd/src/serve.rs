@@ -58,6 +58,10 @@ const TCP_KEEPALIVE_PROBES: u32 = 9;
 /// resource, with a watch and a few requests), and far below what would exhaust memory. A client waits with what is beyond.
 const CONNECTION_STREAMS: u32 = 16_384;
 
+/// Bytes of requests that wait unread on one connection, of all its calls. HTTP/2's library also bounds small frames that wait, by half of this in
+/// pieces of 256: so many that thousands of watches may begin at once on one connection.
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
 /// Bytes that wait in one call for a client to read them. Beyond, the call is not asked for more.
 const STREAM_SEND_BYTES: usize = 256 * 1024;
 
@@ -133,6 +137,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, rou
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .max_concurrent_streams(CONNECTION_STREAMS)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(STREAM_SEND_BYTES);
     let received = Arc::new(AtomicU64::new(0));
     let stream = TokioIo::new(Counted { stream, received: received.clone() });

@@ -42,7 +42,7 @@ impl Watch for WatchService {
         let call = Call {
             leader_is_lost: Box::pin(self.0.until_leader_is_lost(request.metadata())),
             progress: progress_interval(&self.0.options),
-            stream: self.0.replica.watches().open(),
+            stream: self.0.replica.watches().open().ok_or(Error::TooManyRequests)?,
             shared: self.0.clone(),
             requests: Some(request.into_inner()),
             waiting: VecDeque::new(),
