@@ -77,11 +77,7 @@ impl Watches {
             streams.wakers.insert(id, waker.clone());
             id
         };
-<<<<<<< HEAD
         Some(WatchStream { shard, replicated: self.replicated.clone(), id, waker })
-=======
-        Some(WatchStream { shard, store: self.store.clone(), id, waker })
->>>>>>> bedaa97
     }
 
     /// Tells all streams of a batch. In the order of revisions, and not while holding the store.

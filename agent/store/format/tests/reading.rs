@@ -8,11 +8,7 @@ use shoal_store_format::{
 
 const LENGTH: usize = SEGMENT_BYTES_MIN as usize;
 
-<<<<<<< HEAD
 /// The segments of a log, as they lie on a disk.
-=======
-/// Segments as files.
->>>>>>> 72703c8
 type Segments = Vec<(SegmentHeader, Vec<u8>)>;
 
 /// A log in memory, written as the promises say.
