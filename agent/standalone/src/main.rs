@@ -1,6 +1,9 @@
 //! `shoal-store`: the store of Shoal as a program of its own, one process a member. It takes etcd's flags in etcd's meaning, so that whoever can
 //! start, test or measure an etcd can start, test or measure this.
 //!
+//! Until the replicated store is joined to it, it serves one member whose keys are in memory alone: it says so when it starts, and refuses
+//! to be one of several.
+//!
 //! In a Shoal box the store is a part of the agent, which finds its peers by itself; nothing here is needed there.
 
 mod duration;

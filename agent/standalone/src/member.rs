@@ -18,6 +18,7 @@ use crate::{
 
 /// Runs a member until SIGINT or SIGTERM.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    refuse_what_is_not_served_yet(&settings)?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let tls = settings.client_tls.as_ref().map(load).transpose()?;
@@ -40,6 +41,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         let scheme = if url.tls { "https" } else { "http" };
         tracing::info!(address = format!("{scheme}://{address}"), "serving clients");
     }
+    tracing::warn!("keys are in memory alone and end with this process: --data-dir is not written to yet");
     tracing::info!("ready to serve client requests");
     tokio::select! {
         _ = interrupt.recv() => tracing::info!("ending because of SIGINT"),
@@ -47,6 +49,16 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     stop.send_replace(true);
     servers.join_all().await;
+    Ok(())
+}
+
+/// The replica that this program starts is alone and has no disk ([`Local`]): nobody shall believe otherwise.
+fn refuse_what_is_not_served_yet(settings: &Settings) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        settings.initial_cluster.len() == 1,
+        "--initial-cluster names {} members, and this version serves one alone; leave the flag out",
+        settings.initial_cluster.len()
+    );
     Ok(())
 }
 
