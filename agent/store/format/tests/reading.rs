@@ -8,7 +8,7 @@ use shoal_store_format::{
 
 const LENGTH: usize = SEGMENT_BYTES_MIN as usize;
 
-/// Segments as files.
+/// The segments of a log, as they lie on a disk.
 type Segments = Vec<(SegmentHeader, Vec<u8>)>;
 
 /// A log in memory, written as the promises say.
