@@ -12,6 +12,7 @@ use shoal_contract::Arch;
 use shoal_contract::boot::Level;
 use shoal_lab::{Accelerator, Bus, Disk, Drive, Firmware, Format as DiskFormat, Lab, Machine, Vm};
 use shoal_recipe::model::Format;
+use shoal_teardown::TemporaryDirectory;
 use tokio::time::Instant;
 
 use crate::boot::{lab_arch, qemu};
@@ -114,7 +115,7 @@ pub fn boot(args: &BenchBootArgs) -> Result<()> {
     );
     let image = build(&session, &project, args.arch.unwrap_or_else(native))?;
     let tools = qemu(&session, &project)?;
-    let place = tempfile::Builder::new().prefix("shoal-bench-").tempdir().context("cannot make a temporary directory")?;
+    let place = TemporaryDirectory::new("shoal-bench-").context("cannot make a temporary directory")?;
     let lab = Lab::within(place.path(), "bench", tools)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let rows = runtime.block_on(measure(&lab, &image, args.runs.get(), &session.reporter))?;

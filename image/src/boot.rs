@@ -8,6 +8,7 @@ use shoal_contract::Arch;
 use shoal_lab::console::WaitError;
 use shoal_lab::{Bus, Disk, Drive, Format as DiskFormat, Lab, Machine, Qemu, Vm};
 use shoal_recipe::model::Format;
+use shoal_teardown::TemporaryDirectory;
 use tokio::time::Instant;
 
 use crate::cli::BootArgs;
@@ -122,7 +123,7 @@ struct Viewing {
 
 impl Viewing {
     async fn show(&self, qemu: Qemu) -> Result<()> {
-        let place = tempfile::Builder::new().prefix("shoal-boot-").tempdir().context("cannot make a temporary directory")?;
+        let place = TemporaryDirectory::new("shoal-boot-").context("cannot make a temporary directory")?;
         let lab = Lab::within(place.path(), "boot", qemu)?;
         let mut machine = Machine::new("box", lab_arch(self.arch)).memory(self.memory).cpus(u32::from(self.cpus)).nic("unplugged");
         if self.until.is_some() {
@@ -138,6 +139,7 @@ impl Viewing {
             }
             Medium::Cd(path) => machine.cdrom(path.canonicalize()?),
         };
+        let _ctrl_c = crate::interrupt::leave_to_caller();
         eprintln!("booting an emulated {} box with its network cable unplugged; Ctrl-C ends it", self.arch);
         let mut vm = Vm::start(machine, &lab).await?;
         vm.qmp().set_link(0, false).await?;

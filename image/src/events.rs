@@ -108,7 +108,11 @@ impl Reporter {
     /// A reporter in `style`.
     #[must_use]
     pub fn new(style: Style) -> Self {
-        Self { style, bars: MultiProgress::new(), open: Mutex::new(HashMap::new()), seen: Mutex::new(Vec::new()), started: Instant::now() }
+        let bars = MultiProgress::new();
+        if style == Style::Bars {
+            crate::interrupt::shows(&bars);
+        }
+        Self { style, bars, open: Mutex::new(HashMap::new()), seen: Mutex::new(Vec::new()), started: Instant::now() }
     }
 
     /// All events so far, in order.

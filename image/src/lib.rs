@@ -13,6 +13,8 @@
 //! | [`boot`] | boots an image in an emulated box |
 //! | [`bench`] | measures how an image boots |
 //! | [`events`] | progress: bars, lines, or JSON |
+//! | [`interrupt`] | Ctrl-C and its like |
+//! | [`space`] | full file systems |
 //!
 //! It is a shell: decisions about recipes, formats and archives are taken in `shoal-recipe`, `shoal-format` and `shoal-debian`. It deliberately has no
 //! configuration of its own: mirrors and proxies are apt's, cargo's and go's.
@@ -23,13 +25,18 @@ pub mod build;
 pub mod cli;
 pub mod events;
 pub mod inspect;
+pub mod interrupt;
 pub mod lock;
 pub mod manifest;
 pub mod outputs;
 pub mod project;
 pub mod run;
 pub mod sbom;
+#[cfg(test)]
+#[path = "../tests/small/mod.rs"]
+mod small;
 pub mod sources;
+pub mod space;
 pub mod step;
 pub mod steps;
 pub mod toolbox;

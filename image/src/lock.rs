@@ -12,10 +12,12 @@ use shoal_fetch::ArchiveSource;
 use shoal_recipe::Lock;
 use shoal_recipe::lock::{LockedArchive, LockedGo, LockedGroup, LockedPackage};
 use shoal_recipe::model::{Content, Depends, Recipe, WhenGone};
+use shoal_teardown::Unfinished;
 use shoal_tools::go::{GoSettings, GoToolchain};
 
 use crate::project::Project;
 use crate::sources::{Access, Sources, reference_of};
+use crate::space::explain;
 
 /// Architecture of the tools: the build machine's.
 const TOOL_ARCH: &str = "amd64";
@@ -43,7 +45,7 @@ pub fn run(access: &Access<'_>, project: &Project, update: bool, check: bool) ->
         anyhow::ensure!(same, "{} does not fit the recipe; run `shoal lock {}`", path.display(), project.recipe_path.display());
         return Ok(());
     }
-    write_atomically(&path, &text)?;
+    write_atomically(&path, &text).map_err(|error| explain(error, &path, Some(text.len() as u64), "free some, and run this again"))?;
     access.reporter.note(format!("wrote {}: {} packages, {} Go modules", path.display(), lock.packages.len(), lock.go.len()));
     Ok(())
 }
@@ -327,11 +329,12 @@ fn lock_go(access: &Access<'_>, project: &Project, lock: &mut Lock) -> Result<()
 fn write_atomically(path: &Path, text: &str) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write into {}", dir.display()))?;
+    let unfinished = Unfinished::whole(file.path());
     std::io::Write::write_all(&mut file, text.as_bytes())?;
     // Temporary files are their owner's alone; a lock is as readable as the recipe beside it.
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     file.as_file().sync_all()?;
-    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    unfinished.finish(|| file.persist(path)).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }
 

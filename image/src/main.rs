@@ -9,7 +9,18 @@ use shoal::run;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match &cli.command {
+    let outcome = shoal::interrupt::watch().and_then(|()| run_command(&cli.command));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(command: &Command) -> anyhow::Result<()> {
+    match command {
         Command::Build(args) => run::build(args).map(drop),
         Command::Boot(args) => shoal::boot::run(args),
         Command::Lock(args) => run::lock(args),
@@ -23,13 +34,6 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Man { dir } => run::man(dir),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(error);
-            ExitCode::FAILURE
-        }
     }
 }
 

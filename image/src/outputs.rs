@@ -1,8 +1,6 @@
 //! What a build leaves in the output directory.
-//!
-//! Everything is written into a hidden directory beside the results and renamed into place at the end, so that a build that fails or is killed leaves
-//! the directory as it was.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,30 +19,33 @@ use crate::steps::initrd::INITRD_FILE;
 use crate::steps::iso::ISO_FILE;
 use crate::steps::kernel_step::KERNEL_FILE;
 
-/// Name of the table of hashes, as sha256sum(1) reads it.
-pub const SUMS_FILE: &str = "SHA256SUMS";
+mod gather;
+
+pub(crate) use gather::OUT_ADVICE;
+pub use gather::SUMS_FILE;
+use gather::{Pending, write_files};
+
 /// Forms that people download, and that are therefore also written compressed.
 const COMPRESSED: [Format; 3] = [Format::Img, Format::Iso, Format::Qcow2];
 /// zstd's window, as a power of two: large enough to find repetitions across a whole UKI, small enough for any `zstd -d`.
 const WINDOW_LOG: u32 = 27;
-
-/// A file on its way to the output directory.
-struct Pending {
-    name: String,
-    source: PathBuf,
-    digest: Digest,
-}
 
 /// Writes all forms of `artifacts` into `out`; returns the names written.
 ///
 /// # Errors
 /// If `out` cannot be written; it is then as it was.
 pub fn write(build: &Build<'_>, all: &[Artifacts], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot create the output directory {}", out.display()))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".shoal-")
-        .tempdir_in(out)
-        .with_context(|| format!("cannot write into {}; choose another directory with --out", out.display()))?;
+    let pending = pending(build, all, formats)?;
+    let written = write_files(&pending, out)?;
+    for (file, target) in pending.iter().zip(&written) {
+        let bytes = std::fs::metadata(target)?.len();
+        build.reporter.report(Event::Output { path: target.display().to_string(), bytes, sha256: file.digest.to_string() });
+    }
+    Ok(written)
+}
+
+/// All files for the output directory.
+fn pending(build: &Build<'_>, all: &[Artifacts], formats: &[Format]) -> Result<Vec<Pending>> {
     let mut pending = Vec::new();
     for artifacts in all {
         let mut outputs = forms(build, artifacts, formats)?;
@@ -65,24 +66,7 @@ pub fn write(build: &Build<'_>, all: &[Artifacts], formats: &[Format], out: &Pat
             pending.push(Pending { name: name(build, artifacts.arch, suffix), source: written.path, digest: written.digest });
         }
     }
-    let mut sums: Vec<String> = pending.iter().map(|file| format!("{}  {}\n", file.digest, file.name)).collect();
-    sums.sort_by(|one, other| one[64..].cmp(&other[64..]));
-    for file in &pending {
-        copy_sparse(&file.source, &staging.path().join(&file.name))
-            .with_context(|| format!("cannot write {} (is there enough space?)", out.join(&file.name).display()))?;
-    }
-    std::fs::write(staging.path().join(SUMS_FILE), sums.concat())?;
-    let mut written = Vec::new();
-    for name in pending.iter().map(|file| file.name.as_str()).chain([SUMS_FILE]) {
-        let target = out.join(name);
-        std::fs::rename(staging.path().join(name), &target).with_context(|| format!("cannot write {}", target.display()))?;
-        written.push(target);
-    }
-    for (file, target) in pending.iter().zip(&written) {
-        let bytes = std::fs::metadata(target)?.len();
-        build.reporter.report(Event::Output { path: target.display().to_string(), bytes, sha256: file.digest.to_string() });
-    }
-    Ok(written)
+    Ok(pending)
 }
 
 /// Name of an output: `<recipe>-<version>-<arch>.<suffix>`; the kernel's two files carry their own names behind it.
@@ -160,8 +144,8 @@ fn compress(build: &Build<'_>, arch: Arch, built: &Built, file: &str, name: &str
     let level = build.recipe.outputs.zstd_level;
     let key = Key::new("compress", 1).with_built("built", built).with("file", file.as_bytes()).with("level", &level.to_le_bytes());
     build.step(&format!("compress.{file}.{arch}"), key, |dir| {
-        let mut source = std::fs::File::open(built.path(file))?;
-        let target = BufWriter::new(std::fs::File::create(dir.join(name))?);
+        let mut source = File::open(built.path(file))?;
+        let target = BufWriter::new(File::create(dir.join(name))?);
         let mut encoder = zstd::Encoder::new(target, level)?;
         encoder.window_log(WINDOW_LOG)?;
         encoder.include_checksum(true)?;
@@ -169,43 +153,4 @@ fn compress(build: &Build<'_>, arch: Arch, built: &Built, file: &str, name: &str
         std::io::copy(&mut source, &mut encoder)?;
         encoder.finish()?.flush().context("cannot write to the cache")
     })
-}
-
-/// Copies a file, leaving holes where it is zero: a disk image is mostly nothing.
-fn copy_sparse(source: &Path, target: &Path) -> std::io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
-    const BLOCK: usize = 1 << 20;
-    let mut from = std::fs::File::open(source)?;
-    let mut to = std::fs::File::create(target)?;
-    let length = from.metadata()?.len();
-    to.set_len(length)?;
-    let mut block = vec![0; BLOCK];
-    let mut position = 0;
-    while position < length {
-        let wanted = usize::try_from((length - position).min(BLOCK as u64)).unwrap_or(BLOCK);
-        from.read_exact(&mut block[..wanted])?;
-        if block[..wanted].iter().any(|byte| *byte != 0) {
-            to.seek(SeekFrom::Start(position))?;
-            to.write_all(&block[..wanted])?;
-        }
-        position += wanted as u64;
-    }
-    to.flush()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sparse_copy_has_the_same_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut bytes = vec![0; 3 << 20];
-        bytes[0] = 1;
-        bytes[(2 << 20) + 7] = 9;
-        bytes.push(0);
-        std::fs::write(dir.path().join("a"), &bytes).unwrap();
-        copy_sparse(&dir.path().join("a"), &dir.path().join("b")).unwrap();
-        assert!(std::fs::read(dir.path().join("b")).unwrap() == bytes);
-    }
 }

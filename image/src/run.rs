@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use shoal_cache::{Cache, PrunePolicy};
+use shoal_cache::{Amount, Cache, PrunePolicy, Pruned, is_no_space};
 use shoal_contract::Arch;
 use shoal_recipe::model::Format;
+use shoal_teardown::Unfinished;
 
 use crate::build::{Artifacts, Build};
 use crate::cli::{BuildArgs, CacheArgs, CacheCommand, Cli, Common, FormatArg, LockArgs};
 use crate::events::{Reporter, Style};
+use crate::outputs::OUT_ADVICE;
 use crate::project::Project;
 use crate::sources::{Access, Sources, check_groups, groups_for};
+use crate::space::explain;
 use crate::toolbox::{BUILD_TOOLS, Toolbox};
 
 /// Seconds in a day.
@@ -96,8 +99,12 @@ impl Session {
 /// # Errors
 /// If it cannot be written.
 pub fn open_cache(dir: Option<&Path>) -> Result<Cache> {
-    let dir = dir.map_or_else(Cache::default_dir, |dir| Ok(dir.to_owned()))?;
+    let dir = cache_dir(dir)?;
     Cache::open(&dir).with_context(|| format!("the cache {} cannot be used; choose another with --cache", dir.display()))
+}
+
+fn cache_dir(dir: Option<&Path>) -> Result<PathBuf> {
+    Ok(dir.map_or_else(Cache::default_dir, |dir| Ok(dir.to_owned()))?)
 }
 
 /// The architecture of this machine.
@@ -125,13 +132,12 @@ pub fn build(args: &BuildArgs) -> Result<Vec<PathBuf>> {
 /// As [`build`].
 pub fn build_into(session: &Session, project: &Project, archs: &[Arch], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
     let missing: Vec<&Path> = out.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    // Only what is made here, and only while it is empty. The outermost first: what is begun last is removed first.
+    let mut made: Vec<Unfinished> = missing.into_iter().rev().map(Unfinished::while_empty).collect();
     let outcome = build_into_made(session, project, archs, formats, out);
-    if outcome.is_err() {
-        // Only what was made here, and only while it is empty.
-        for dir in missing {
-            if std::fs::remove_dir(dir).is_err() {
-                break;
-            }
+    while let Some(directory) = made.pop() {
+        if outcome.is_ok() {
+            directory.keep();
         }
     }
     outcome
@@ -139,13 +145,19 @@ pub fn build_into(session: &Session, project: &Project, archs: &[Arch], formats:
 
 fn build_into_made(session: &Session, project: &Project, archs: &[Arch], formats: &[Format], out: &Path) -> Result<Vec<PathBuf>> {
     // An output directory that cannot be written is found out before an hour of work, not behind it.
-    std::fs::create_dir_all(out)
-        .with_context(|| format!("cannot create the output directory {}; choose another with --out", out.display()))?;
-    tempfile::tempfile_in(out).with_context(|| format!("cannot write into {}; choose another directory with --out", out.display()))?;
+    prepare(out).map_err(|error| explain(error, out, None, OUT_ADVICE))?;
     session.with_build(project, archs, BUILD_TOOLS, |build| {
         let artifacts = archs.iter().map(|arch| build.run(*arch, formats)).collect::<Result<Vec<Artifacts>>>()?;
         crate::outputs::write(build, &artifacts, formats, out)
     })
+}
+
+/// Makes an output directory that can be written.
+fn prepare(out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("cannot create the output directory {}; choose another with --out", out.display()))?;
+    tempfile::tempfile_in(out).with_context(|| format!("cannot write into {}; choose another directory with --out", out.display()))?;
+    Ok(())
 }
 
 fn formats(given: &[FormatArg], project: &Project) -> Vec<Format> {
@@ -180,17 +192,17 @@ pub fn lock(args: &LockArgs) -> Result<()> {
 /// # Errors
 /// If the cache cannot be read or written.
 pub fn cache(args: &CacheArgs) -> Result<()> {
-    let cache = open_cache(args.cache.as_deref())?;
     match args.command {
         None | Some(CacheCommand::Show) => {
+            let cache = open_cache(args.cache.as_deref())?;
             let usage = cache.usage()?;
-            let line = |name: &str, amount: shoal_cache::Amount| {
+            let line = |name: &str, amount: Amount| {
                 println!("{name:<32} {:>6}  {:>12}", amount.count, indicatif::HumanBytes(amount.bytes).to_string());
             };
             println!("{}", cache.root().display());
             line("sources", usage.objects);
             line("unfinished downloads", usage.partials);
-            let mut kinds = std::collections::BTreeMap::<&str, shoal_cache::Amount>::new();
+            let mut kinds = std::collections::BTreeMap::<&str, Amount>::new();
             for (name, amount) in &usage.steps {
                 *kinds.entry(name.split('.').next().unwrap_or(name)).or_default() += *amount;
             }
@@ -205,7 +217,7 @@ pub fn cache(args: &CacheArgs) -> Result<()> {
         }
         Some(CacheCommand::Prune { all, days }) => {
             let policy = if all { PrunePolicy::Everything } else { PrunePolicy::UnusedFor(Duration::from_secs(u64::from(days) * DAY)) };
-            let pruned = cache.prune(&policy)?;
+            let pruned = prune(args.cache.as_deref(), &policy)?;
             println!("removed {} entries, {}", pruned.removed.count, indicatif::HumanBytes(pruned.removed.bytes));
             if pruned.in_use > 0 {
                 println!("kept {} entries that a running build uses", pruned.in_use);
@@ -213,6 +225,21 @@ pub fn cache(args: &CacheArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Prunes a cache, also where its file system has not even the space to open it.
+fn prune(dir: Option<&Path>, policy: &PrunePolicy) -> Result<Pruned> {
+    let (cache, room) = match open_cache(dir) {
+        Ok(cache) => (cache, Amount::default()),
+        Err(error) if is_no_space(error.as_ref()) => {
+            let room = Cache::make_room(&cache_dir(dir)?, policy)?;
+            (open_cache(dir)?, room)
+        }
+        Err(error) => return Err(error),
+    };
+    let mut pruned = cache.prune(policy)?;
+    pruned.removed += room;
+    Ok(pruned)
 }
 
 /// `shoal completions`.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use shoal_cache::{Cache, Digest};
+use shoal_cache::{Cache, CacheError, Digest, FileSystem, NO_SPACE_ADVICE, StepError};
+use shoal_tools::RunError;
 
 use crate::events::{Event, Reporter};
 
@@ -97,11 +98,11 @@ pub fn step(cache: &Cache, reporter: &Reporter, name: &str, key: Key, run: impl 
                 let digest = digest_of_directory(dir)?;
                 std::fs::write(dir.join(DIGEST_FILE), digest.to_string()).context("cannot write to the cache")
             };
-            work().map_err(Failure)
+            work().map_err(|error| Failure(with_file_system(error, dir)))
         })
         .map_err(|error| match error {
-            shoal_cache::StepError::Run(Failure(error)) => error.context(format!("step {name} failed")),
-            shoal_cache::StepError::Cache(error) => anyhow::Error::from(error).context(format!("step {name} has no place in the cache")),
+            StepError::Run(Failure(error)) => error.context(format!("step {name} failed")),
+            StepError::Cache(error) => anyhow::Error::from(unwrapped(error)).context(format!("step {name} has no place in the cache")),
         })?;
     reporter.report(Event::StepFinished {
         step: name.to_owned(),
@@ -118,7 +119,33 @@ pub fn step(cache: &Cache, reporter: &Reporter, name: &str, key: Key, run: impl 
 /// A step's own error on its way through the cache, which wants a type that is an [`std::error::Error`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Failure(anyhow::Error);
+struct Failure(#[source] anyhow::Error);
+
+/// An error of the cache with the step's own error in it as it was.
+fn unwrapped(error: CacheError) -> CacheError {
+    match error {
+        CacheError::NoSpace { file_system, needs, source } => {
+            let source = source.downcast::<Failure>().map_or_else(|other| other, |failure| failure.0.into());
+            CacheError::NoSpace { file_system, needs, source }
+        }
+        other => other,
+    }
+}
+
+/// An error of a tool that found a file system full, with that of the cache, which the tool does not know. What we write ourselves, the cache knows.
+fn with_file_system(error: anyhow::Error, dir: &Path) -> anyhow::Error {
+    let file_system = FileSystem::of(dir);
+    let is_full = match error.chain().find_map(|cause| cause.downcast_ref::<RunError>()) {
+        Some(RunError::NoSpace { .. }) => true,
+        // Not every tool says it: mkfs.erofs finds something broken that it could not write.
+        Some(RunError::Failed { .. }) => file_system.is_full(),
+        _ => false,
+    };
+    if !is_full {
+        return error;
+    }
+    error.context(format!("no space left; the cache is on the file system {file_system}: {NO_SPACE_ADVICE}"))
+}
 
 /// Digest over all files below `dir`: relative path, kind, content; sorted, and without times and owners.
 ///
@@ -181,6 +208,27 @@ mod tests {
         let one = Key::new("a", 1).with("x", b"ab").with("y", b"c").finish();
         let other = Key::new("a", 1).with("x", b"a").with("y", b"bc").finish();
         assert_ne!(one, other);
+    }
+
+    /// What a step of a tool says, and whether the cache is as it was.
+    fn failure(script: &str) -> (String, bool) {
+        let place = tempfile::tempdir().unwrap();
+        let cache = Cache::open(place.path()).unwrap();
+        let mut tool = std::process::Command::new("/bin/sh");
+        let work = |_: &Path| shoal_tools::run::run(tool.args(["-c", script]), &mut |_| ()).map(drop).context("nothing made");
+        let error = step(&cache, &Reporter::new(crate::events::Style::Silent), "tool", Key::new("tool", 1), work).unwrap_err();
+        (format!("{error:#}"), cache.usage().unwrap().total().count == 0)
+    }
+
+    #[test]
+    fn a_tool_that_finds_no_space_is_told_of_with_the_file_systems_that_it_writes_to() {
+        let (text, clean) = failure("echo 'tool: x: No space left on device' >&2; exit 1");
+        for word in ["step tool failed: no space left; the cache is on the file system /", "--cache: nothing made", "TMPDIR"] {
+            assert!(text.contains(word), "no {word:?} in: {text}");
+        }
+        assert!(clean);
+        // There is space here, so this is something else.
+        assert!(!failure("echo 'tool: x: bad message' >&2; exit 1").0.contains("no space"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use shoal_cache::{Cache, Digest};
+use shoal_cache::{Cache, Digest, StepError};
 use shoal_contract::Arch;
 use shoal_recipe::Recipe;
 use shoal_recipe::lock::LockedGo;
@@ -124,5 +124,9 @@ pub fn unpack(cache: &Cache, sources: &Sources, name: &str) -> Result<ToolRoot> 
         Ok(Deb { name: reference.clone(), path: sources.deb(reference)?, digest })
     };
     let debs = sources.group(&format!("tool.{name}"))?.iter().map(deb).collect::<Result<Vec<_>>>()?;
-    ToolRoot::unpack(cache, name, &debs).with_context(|| format!("the tool `{name}` cannot be unpacked"))
+    let unpacked = ToolRoot::unpack(cache, name, &debs).map_err(|error| match error {
+        StepError::Run(error) => anyhow::Error::from(error),
+        StepError::Cache(error) => error.into(),
+    });
+    unpacked.with_context(|| format!("the tool `{name}` cannot be unpacked"))
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rustix::fs::sync;
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
+use shoal_init_core::shutdown::Ending;
 
-use crate::handoff::{LastAct, StateMedium};
+use crate::handoff::StateMedium;
 use crate::{clock, say, sys};
 
 /// How long the state medium may take to write what is left. A dying stick must not keep a box from rebooting; what every service has
@@ -30,8 +31,8 @@ pub(crate) fn after_panic() -> ! {
     sys::reboot_now()
 }
 
-/// Ends the box. All services have ended.
-pub(crate) fn finish(act: LastAct, state: &StateMedium) -> ! {
+/// Ends the box. All services have ended, or none has run.
+pub(crate) fn finish(ending: Ending, state: &StateMedium) -> ! {
     if let StateMedium::Persistent { device } = state {
         let device = device.clone();
         let (sender, receiver) = channel();
@@ -44,16 +45,16 @@ pub(crate) fn finish(act: LastAct, state: &StateMedium) -> ! {
             say::line("the state medium does not answer; going on without it");
         }
     }
-    match act {
-        LastAct::Reboot => {
+    match ending {
+        Ending::Reboot => {
             say::line("rebooting");
             sys::reboot_now()
         }
-        LastAct::PowerOff => {
+        Ending::PowerOff => {
             say::line("switching off");
             sys::power_off_now()
         }
-        LastAct::Halt => {
+        Ending::Halt => {
             say::line("halted");
             sys::halt_now()
         }

@@ -1,9 +1,10 @@
-//! What the booting half of PID 1 hands to the supervising half, and what it gets back.
+//! What the booting half of PID 1 hands to the supervising half, which gives back how the box ends.
 //!
-//! `main` boots (modules, root, state, clock, links), fills in a [`Handoff`], and calls [`crate::supervise::run`]. When that returns,
-//! every service has ended and `main` does the [`LastAct`]: sync, unmount the state partition, reboot(2).
+//! `start` boots (modules, root, state, clock, links), fills in a [`Handoff`], and calls [`crate::supervise::run`]. When that returns,
+//! every service has ended and `start` ends the box: sync, unmount the state partition, reboot(2).
 
 use shoal_contract::{Boot, Services};
+use shoal_init_core::shutdown::Cause;
 use tokio::sync::mpsc;
 
 use crate::fault::Fault;
@@ -20,6 +21,8 @@ pub(crate) struct Handoff {
     pub(crate) state: StateMedium,
     /// The hardware watchdog, if there is one; from now on the supervising half keeps it quiet.
     pub(crate) watchdog: Option<Watchdog>,
+    /// Who ends the box from outside; what the boot has not heard any more waits in it.
+    pub(crate) causes: mpsc::Receiver<Cause>,
     /// What the network tasks have to say; closing it means that they have ended.
     pub(crate) network: mpsc::Receiver<NetworkEvent>,
     /// What went wrong while booting, in words for the console.
@@ -41,15 +44,4 @@ pub(crate) enum StateMedium {
         /// Why, in words for the console.
         reason: String,
     },
-}
-
-/// How the box ends; every service has ended, or has been killed, before it is returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LastAct {
-    /// Start again.
-    Reboot,
-    /// Switch the power off.
-    PowerOff,
-    /// Stop the processor, leave the power on.
-    Halt,
 }

@@ -3,17 +3,18 @@
 //! The booting half ends with a [`handoff::Handoff`], the supervising half begins with it:
 //!
 //! ```text
-//! main ─ start ─┬─ mounts        /proc /sys /dev /run, control groups
-//!               ├─ modules       by modalias, by name, by the kernel's request (modprobe)
-//!               ├─ root          EROFS of the initramfs by loop device; becomes /
-//!               ├─ medium, state the disk booted from, its state partition at /var
-//!               ├─ clock, identity, network, watchdog
-//!               └─ supervise::run(handoff) → LastAct ─ finish
+//! main ─ start ─┬─ power          signals and the power button, heard from here to the end
+//!               ├─ steps ─┬─ mounts        /proc /sys /dev /run, control groups
+//!               │         ├─ modules       by modalias, by name, by the kernel's request (modprobe)
+//!               │         ├─ root          EROFS of the initramfs by loop device; becomes /
+//!               │         ├─ medium, state the disk booted from, its state partition at /var
+//!               │         └─ clock, identity, network, watchdog
+//!               └─ supervise::run(handoff) → Ending ─ finish
 //! ```
 //!
 //! Decisions lie in `shoal-init-core`; the order of the boot and what follows a failure are a table in `shoal_init_core::boot`.
-//! This binary does nothing unless it is PID 1, with two exceptions: called as `modprobe` it answers the kernel's request_module(),
-//! and called as `shoal-exec` (by PID 1) it becomes a service: see [`supervise::launch`].
+//! This binary does nothing unless it is PID 1, with two exceptions: called as `modprobe` it answers the kernel's request_module()
+//! (docs/design/0007-one-copy-of-pid-1.md), and called as `shoal-exec` (by PID 1) it becomes a service: see [`supervise::launch`].
 
 mod bus;
 mod clock;
@@ -22,15 +23,18 @@ mod fault;
 mod finish;
 mod handoff;
 mod identity;
+mod interrupt;
 mod medium;
 mod modprobe;
 mod modules;
 mod mounts;
 mod network;
+mod power;
 mod root;
 mod say;
 mod start;
 mod state;
+mod steps;
 mod supervise;
 mod sys;
 mod tool;

@@ -10,13 +10,14 @@ use shoal_init_core::partition;
 use shoal_init_core::table::{Copies, SECTOR_BYTES};
 use uuid::Uuid;
 
+use crate::interrupt::Interrupt;
 use crate::say;
 use crate::uevent::{Next, Uevents};
 use crate::watchdog::Watchdog;
 
 /// How long no disk may have appeared before a medium without state is believed to be the one. Equal sticks appear within it of each other.
 const QUIET: Duration = Duration::from_secs(2);
-/// How often the wait looks around without an announcement, which also feeds the watchdog.
+/// How often the wait looks around without an announcement, feeds the watchdog, and sees that the box goes down.
 const GLANCE: Duration = Duration::from_secs(1);
 /// Kinds of block devices that no box boots from, by the beginning of their names.
 const NOT_DISKS: [&str; 5] = ["loop", "ram", "zram", "dm-", "md"];
@@ -40,13 +41,20 @@ pub(crate) struct Medium {
     pub(crate) image_end: u64,
 }
 
-/// Waits until the medium is known.
+/// Waits until the medium is known, or the box goes down.
 ///
 /// # Errors
 /// The reason why there is none, in words for the console.
-pub(crate) fn find(image: Uuid, patience: Duration, events: &Uevents, watchdog: &mut Option<Watchdog>) -> Result<Medium, String> {
+pub(crate) fn find(
+    image: Uuid,
+    patience: Duration,
+    events: &Uevents,
+    watchdog: &mut Option<Watchdog>,
+    interrupt: &Interrupt,
+) -> Result<Medium, String> {
     let deadline = Instant::now() + patience;
     let mut changed = Instant::now();
+    let mut told = false;
     let booted_from = loader_partition();
     loop {
         let (disks, media): (Vec<_>, Vec<_>) = scan().into_iter().unzip();
@@ -61,6 +69,11 @@ pub(crate) fn find(image: Uuid, patience: Duration, events: &Uevents, watchdog: 
             }
             Choice::None if now >= deadline => {
                 return Err(format!("no medium with this image appeared within {} s (booted over the network?)", patience.as_secs()));
+            }
+            _ if interrupt.is_set() => return Err("the box goes down".to_owned()),
+            Choice::None if !told => {
+                say::line(&format!("waiting up to {} s for the medium with this image", patience.as_secs()));
+                told = true;
             }
             _ => {}
         }
@@ -131,4 +144,18 @@ fn loader_partition() -> Option<Uuid> {
     let bytes = std::fs::read(LOADER_PARTITION).ok()?;
     let units: Vec<u16> = bytes.get(4..)?.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
     Uuid::parse_str(String::from_utf16(&units).ok()?.trim_end_matches('\0')).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_for_a_medium_that_never_comes_ends_when_the_box_goes_down() {
+        const FOR_EVER: Duration = Duration::from_secs(100_000);
+        let interrupt = Interrupt::default();
+        interrupt.set();
+        let found = find(Uuid::from_u128(1), FOR_EVER, &Uevents::open().unwrap(), &mut None, &interrupt);
+        assert_eq!(found, Err("the box goes down".to_owned()));
+    }
 }

@@ -27,12 +27,24 @@ const RESOLV_CONF: &str = "/run/resolv.conf";
 /// Something the network has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NetworkEvent {
-    /// A wired link has got or lost its carrier.
-    Link {
+    /// A wired link was found, with or without a carrier.
+    Found {
         /// Its name.
-        name: String,
+        link: String,
+    },
+    /// The links that are there at the start have all been told of.
+    Listed,
+    /// A wired link has got or lost its carrier, or has none from the start.
+    Carrier {
+        /// Its name.
+        link: String,
         /// It has one.
-        up: bool,
+        carrier: bool,
+    },
+    /// A wired link is gone, or has been taken into a bridge or a bond.
+    Gone {
+        /// Its name.
+        link: String,
     },
     /// A link has got an address.
     Address {
@@ -74,8 +86,11 @@ impl Shared {
     /// Tells the supervisor, and the console in plain words.
     async fn tell(&self, event: NetworkEvent) {
         match &event {
-            NetworkEvent::Link { name, up: true } => say::line(&format!("link {name} has a carrier")),
-            NetworkEvent::Link { name, up: false } => say::line(&format!("link {name} has no carrier")),
+            NetworkEvent::Found { link } => say::line(&format!("link {link} found")),
+            NetworkEvent::Listed => {}
+            NetworkEvent::Carrier { link, carrier: true } => say::line(&format!("link {link} has a carrier")),
+            NetworkEvent::Carrier { link, carrier: false } => say::line(&format!("link {link} has no carrier")),
+            NetworkEvent::Gone { link } => say::line(&format!("link {link} is gone")),
             NetworkEvent::Address { link, address, .. } => say::line(&format!("address {address} on {link}")),
             NetworkEvent::Trouble(words) => say::line(words),
         }

@@ -1,39 +1,49 @@
-//! The boot: the steps of [`shoal_init_core::boot`] in their order, then the supervisor, then the end.
+//! The boot, then the supervisor, then the end.
+//!
+//! A thread takes the steps, one after the other, for they wait for devices, media and programs. The loop beside it walks along
+//! [`Sequence`] (which decides) and waits for nothing but the next of these:
+//!
+//! | from | gives |
+//! |---|---|
+//! | the thread, after each step | [`Input::Done`], [`Input::Failed`] |
+//! | signals and the power button | [`Input::Asked`] |
+//! | the clock | [`Input::Timer`] |
 
-use std::path::Path;
 use std::process::ExitCode;
+use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, bail};
-use shoal_contract::{BOOT_PATH, Boot, SERVICES_PATH, Services};
-use shoal_init_core::boot::{AfterFailure, Step};
-use shoal_init_core::cmdline::Arguments;
+use anyhow::{Context, Result};
+use shoal_init_core::boot::{Effect, Input, Sequence, Step};
+use shoal_init_core::shutdown::{Cause, Ending};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::fault::Fault;
-use crate::handoff::{Handoff, StateMedium};
-use crate::modules::{Modules, Refused};
-use crate::network::NetworkEvent;
-use crate::uevent::Uevents;
-use crate::watchdog::Watchdog;
-use crate::{clock, finish, identity, mounts, network, root, say, state, supervise};
+use crate::handoff::StateMedium;
+use crate::interrupt::Interrupt;
+use crate::steps::Steps;
+use crate::supervise::{now, until};
+use crate::{finish, power, say, supervise};
 
-/// Events that may wait for the supervisor; more than a box has links, and senders wait when it is full.
-const NETWORK_EVENTS: usize = 64;
+/// How a boot came to its end.
+#[derive(Debug, PartialEq, Eq)]
+enum Booted {
+    /// Services can run.
+    Up,
+    /// Somebody has ended the box.
+    Ended {
+        /// How.
+        ending: Ending,
+        /// A step still runs.
+        left_behind: bool,
+    },
+    /// The box cannot boot, for this reason.
+    GivenUp(String),
+}
 
-/// What the steps have found out so far.
-struct Start {
-    runtime: tokio::runtime::Runtime,
-    boot: Option<Boot>,
-    arguments: Arguments,
-    watchdog: Option<Watchdog>,
-    /// Heard from before the first look at devices, so that none falls between.
-    disks: Option<Uevents>,
-    state: StateMedium,
-    services: Services,
-    network: mpsc::Receiver<NetworkEvent>,
-    network_sender: mpsc::Sender<NetworkEvent>,
-    notes: Vec<String>,
-    fault: Option<Fault>,
+/// The loop's ends of the channels to and from the thread that takes the steps.
+struct Taker {
+    orders: mpsc::UnboundedSender<Step>,
+    reports: mpsc::UnboundedReceiver<Result<(), String>>,
 }
 
 /// Boots, runs, ends.
@@ -42,33 +52,10 @@ pub(crate) fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => give_up(&format!("cannot start: {error}")),
     };
-    let (network_sender, network) = mpsc::channel(NETWORK_EVENTS);
-    let mut start = Start {
-        runtime,
-        boot: None,
-        arguments: Arguments::default(),
-        watchdog: None,
-        disks: None,
-        state: StateMedium::Ram { reason: "the boot did not come to it".into() },
-        services: Services::default(),
-        network,
-        network_sender,
-        notes: Vec::new(),
-        fault: None,
-    };
-    for step in Step::ORDER {
-        if let Some(watchdog) = &mut start.watchdog {
-            watchdog.keep_alive();
-        }
-        if let Err(error) = start.perform(step) {
-            let words = format!("could not {}: {error:#}", step.words());
-            match step.after_failure() {
-                AfterFailure::Reboot => give_up(&words),
-                AfterFailure::GoOn => start.note(words),
-            }
-        }
+    match runtime.block_on(boot_and_run()) {
+        Ok((ending, state)) => finish::finish(ending, &state),
+        Err(error) => give_up(&format!("cannot start: {error:#}")),
     }
-    start.hand_over()
 }
 
 /// Says why the box cannot boot, and reboots.
@@ -77,183 +64,152 @@ fn give_up(words: &str) -> ! {
     finish::after_panic()
 }
 
-impl Start {
-    fn note(&mut self, words: String) {
-        say::line(&words);
-        self.notes.push(words);
-    }
-
-    fn boot(&self) -> Result<&Boot> {
-        self.boot.as_ref().context("the settings of the image are not known")
-    }
-
-    fn perform(&mut self, step: Step) -> Result<()> {
-        match step {
-            Step::Mounts => {
-                for missing in mounts::kernel_file_systems()? {
-                    self.note(missing);
-                }
-            }
-            Step::Settings => self.read_settings()?,
-            Step::EarlyModules => {
-                let boot = self.boot()?;
-                let mut modules = Modules::open(&boot.kernel_release)?;
-                let wanted = boot.modules.early.clone();
-                self.load(&mut modules, &wanted);
-            }
-            Step::Watchdog => self.arm_watchdog()?,
-            Step::Root => {
-                root::enter()?;
-                mounts::temporary().context("cannot mount /tmp")?;
-                say::line("root mounted");
-            }
-            Step::Modules => self.load_all_modules()?,
-            Step::State => {
-                if self.fault == Some(Fault::HangBoot) {
-                    hang();
-                }
-                let settled = self.settle_state();
-                mounts::share().context("cannot share mounts with containers")?;
-                settled?;
-            }
-            Step::Clock => {
-                clock::settle(self.boot()?.image.epoch)?;
-                if matches!(self.state, StateMedium::Persistent { .. }) {
-                    clock::remember().context("cannot remember the time")?;
-                    self.runtime.spawn(clock::keep_remembering());
-                }
-            }
-            Step::Identity => identity::settle(&self.boot()?.network.hostname)?,
-            Step::Network => {
-                let settings = self.boot()?.network.clone();
-                let _inside = self.runtime.enter();
-                network::start(settings, self.network_sender.clone())?;
-            }
-            Step::Services => {
-                let text = std::fs::read_to_string(SERVICES_PATH).with_context(|| format!("cannot read {SERVICES_PATH}"))?;
-                self.services = Services::parse(&text)?;
-            }
+async fn boot_and_run() -> Result<(Ending, StateMedium)> {
+    let (sender, mut causes) = power::listen().context("cannot listen to signals")?;
+    let interrupt = Interrupt::default();
+    let (mut taker, thread) = begin(Steps::new(tokio::runtime::Handle::current(), sender, interrupt.clone()))?;
+    let mut notes = Vec::new();
+    let booted = boot(&mut taker, &mut causes, &interrupt, &mut notes).await;
+    // Without orders the thread comes to its end, unless a step keeps it.
+    drop(taker);
+    match booted {
+        Booted::Up => {
+            let handoff = joined(thread)?.hand_over(notes, causes)?;
+            let state = handoff.state.clone();
+            say::line("services starting");
+            Ok((supervise::run(handoff).await, state))
         }
-        Ok(())
-    }
-
-    fn read_settings(&mut self) -> Result<()> {
-        let text = std::fs::read_to_string(BOOT_PATH).with_context(|| format!("cannot read {BOOT_PATH}"))?;
-        let boot = Boot::parse(&text)?;
-        say::line(&format!("{} {} ({})", boot.image.name, boot.image.version, boot.image.arch));
-        finish::set_panic_reboot_seconds(boot.console.panic_reboot_seconds);
-        self.arguments = Arguments::parse(&std::fs::read_to_string("/proc/cmdline").unwrap_or_default());
-        for unknown in std::mem::take(&mut self.arguments.unknown) {
-            self.note(format!("the kernel argument {unknown} is not known and was passed over"));
-        }
-        if let Some(text) = &self.arguments.fault {
-            match Fault::parse(text) {
-                Some(fault) if boot.faults => self.fault = Some(fault),
-                Some(_) => say::line("shoal.fault= is not honoured by this image"),
-                None => say::line(&format!("shoal.fault={text} is not known")),
-            }
-        }
-        // A kernel panic must end in a reboot too.
-        if let Err(error) = std::fs::write("/proc/sys/kernel/panic", boot.console.panic_reboot_seconds.to_string()) {
-            self.note(format!("a kernel panic will not reboot the box: {error}"));
-        }
-        let release = rustix::system::uname().release().to_string_lossy().into_owned();
-        if release != boot.kernel_release {
-            bail!("the kernel is {release} and the image's modules are for {}; build the image again", boot.kernel_release);
-        }
-        self.boot = Some(boot);
-        Ok(())
-    }
-
-    /// Loads modules by name, then drivers for the devices that are there, in rounds: a bus driver's devices want drivers in turn.
-    fn load(&mut self, modules: &mut Modules, wanted: &[String]) {
-        for name in wanted {
-            if modules.knows(name) {
-                self.tell(modules.load(name));
-            } else {
-                self.note(format!("the image has no module {name}; take it out of the recipe or add its package"));
-            }
-        }
-        const ROUNDS: usize = 3;
-        for _ in 0..ROUNDS {
-            self.tell(modules.coldplug());
-            if let Some(watchdog) = &mut self.watchdog {
-                watchdog.keep_alive();
-            }
-        }
-    }
-
-    fn tell(&mut self, refused: Vec<Refused>) {
-        for one in refused {
-            self.note(format!("module {} was refused: {}", one.name, one.error));
-        }
-    }
-
-    fn load_all_modules(&mut self) -> Result<()> {
-        let boot = self.boot()?;
-        let (release, wanted) = (boot.kernel_release.clone(), boot.modules.always.clone());
-        // Both sockets are open before the first look, so that a device that appears meanwhile is heard of.
-        let devices = Uevents::open().context("cannot hear of new devices")?;
-        self.disks = Some(Uevents::open().context("cannot hear of new disks")?);
-        let mut modules = Modules::open(&release)?;
-        self.load(&mut modules, &wanted);
-        modules.follow(devices).context("cannot follow new devices")?;
-        mounts::efi_variables();
-        // Most drivers of watchdogs lie in the root, not in the initramfs.
-        self.arm_watchdog()
-    }
-
-    fn arm_watchdog(&mut self) -> Result<()> {
-        let settings = self.boot()?.watchdog.clone();
-        if settings.enabled && self.watchdog.is_none() {
-            self.watchdog = Watchdog::open(settings.timeout_seconds).context("cannot open the watchdog")?;
-            if self.watchdog.is_some() {
-                say::line("watchdog armed");
-            }
-        }
-        Ok(())
-    }
-
-    fn settle_state(&mut self) -> Result<()> {
-        let boot = self.boot.as_ref().context("the settings of the image are not known")?;
-        let disks = match self.disks.take() {
-            Some(disks) => disks,
-            None => Uevents::open().context("cannot hear of new disks")?,
-        };
-        let settled = state::settle(boot, self.arguments.state_in_ram, &disks, &mut self.watchdog)?;
-        self.state = settled.medium;
-        self.notes.extend(settled.notes);
-        Ok(())
-    }
-
-    fn hand_over(self) -> ExitCode {
-        let Some(mut boot) = self.boot else { give_up("the settings of the image are not known") };
-        for console in self.arguments.consoles {
-            if !boot.console.devices.contains(&console) && Path::new("/dev").join(&console).exists() {
-                boot.console.devices.push(console);
-            }
-        }
-        drop(self.network_sender);
-        let state = self.state.clone();
-        let handoff = Handoff {
-            boot,
-            services: self.services,
-            state: self.state,
-            watchdog: self.watchdog,
-            network: self.network,
-            notes: self.notes,
-            fault: self.fault,
-        };
-        say::line("services starting");
-        let act = self.runtime.block_on(supervise::run(handoff));
-        finish::finish(act, &state)
+        Booted::Ended { ending, left_behind: false } => Ok((ending, joined(thread)?.state())),
+        // What it hangs on would not be put down either.
+        Booted::Ended { ending, left_behind: true } => Ok((ending, StateMedium::Ram { reason: "the boot did not end".into() })),
+        Booted::GivenUp(words) => give_up(&words),
     }
 }
 
-/// Acts out a hang: only the watchdog ends it.
-fn hang() -> ! {
-    say::line("hanging, as shoal.fault= asks");
+/// Starts the thread that takes steps, until there are no more orders.
+fn begin(mut steps: Steps) -> Result<(Taker, JoinHandle<Steps>)> {
+    let (orders, mut ordered) = mpsc::unbounded_channel();
+    let (report, reports) = mpsc::unbounded_channel();
+    let thread = std::thread::Builder::new().name("boot".into()).spawn(move || {
+        power::leave_signals_to_the_loop();
+        while let Some(step) = ordered.blocking_recv() {
+            // Nobody listens any more when a step was left behind.
+            let _ = report.send(steps.take(step).map_err(|error| format!("{error:#}")));
+        }
+        steps
+    });
+    Ok((Taker { orders, reports }, thread.context("cannot start a thread")?))
+}
+
+fn joined(thread: JoinHandle<Steps>) -> Result<Steps> {
+    thread.join().ok().context("the boot has failed")
+}
+
+/// Walks along the steps until the boot is over, one way or the other. Causes that come too late for it stay in their channel.
+async fn boot(taker: &mut Taker, causes: &mut mpsc::Receiver<Cause>, interrupt: &Interrupt, notes: &mut Vec<String>) -> Booted {
+    let mut sequence = Sequence::default();
+    let mut input = Input::Begin;
     loop {
-        std::thread::park();
+        for effect in sequence.handle(now(), input) {
+            match effect {
+                // It fails only when the thread has panicked, and then the box reboots.
+                Effect::Take(step) => drop(taker.orders.send(step)),
+                Effect::Interrupt => interrupt.set(),
+                Effect::Say(words) => say::line(&words),
+                Effect::Note(words) => {
+                    say::line(&words);
+                    notes.push(words);
+                }
+                Effect::HandOver => return Booted::Up,
+                Effect::GiveUp(words) => return Booted::GivenUp(words),
+                Effect::End { ending, left_behind } => return Booted::Ended { ending, left_behind: left_behind.is_some() },
+            }
+        }
+        let deadline = sequence.deadline().map(|deadline| Instant::now() + deadline.since(now()));
+        input = tokio::select! {
+            // A press that came before the end of a step is heard before the next one is taken.
+            biased;
+            Some(cause) = causes.recv() => Input::Asked(cause),
+            Some(report) = taker.reports.recv() => match report {
+                Ok(()) => Input::Done,
+                Err(reason) => Input::Failed { reason },
+            },
+            () = until(deadline) => Input::Timer,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A boot whose steps are taken by `take`; how it ended, and the steps that were ordered.
+    async fn boots(take: impl AsyncFn(Step, &mpsc::Sender<Cause>, &Interrupt) -> Result<(), String>) -> (Booted, Vec<Step>) {
+        let (orders, mut ordered) = mpsc::unbounded_channel();
+        let (report, reports) = mpsc::unbounded_channel();
+        let (sender, mut causes) = mpsc::channel(1);
+        let (interrupt, mut notes, mut taken) = (Interrupt::default(), Vec::new(), Vec::new());
+        let mut taker = Taker { orders, reports };
+        let thread = async {
+            while let Some(step) = ordered.recv().await {
+                taken.push(step);
+                report.send(take(step, &sender, &interrupt).await).unwrap();
+            }
+            std::future::pending().await
+        };
+        let booted = tokio::select! {
+            booted = boot(&mut taker, &mut causes, &interrupt, &mut notes) => booted,
+            () = thread => unreachable!("orders end with the boot"),
+        };
+        (booted, taken)
+    }
+
+    #[tokio::test]
+    async fn a_press_while_a_medium_is_waited_for_interrupts_the_wait_and_switches_off() {
+        let (booted, taken) = boots(async |step, causes, interrupt| {
+            if step == Step::State {
+                causes.send(Cause::PowerButton).await.unwrap();
+                while !interrupt.is_set() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Ok(())
+        })
+        .await;
+        assert_eq!(booted, Booted::Ended { ending: Ending::PowerOff, left_behind: false });
+        assert_eq!(taken.last(), Some(&Step::State));
+    }
+
+    #[tokio::test]
+    async fn a_press_in_the_last_step_of_the_boot_ends_it_before_any_service_runs() {
+        let (booted, taken) = boots(async |step, causes, _| {
+            if Some(&step) == Step::ORDER.last() {
+                causes.send(Cause::CtrlAltDel).await.unwrap();
+            }
+            Ok(())
+        })
+        .await;
+        assert_eq!(booted, Booted::Ended { ending: Ending::Reboot, left_behind: false });
+        assert_eq!(taken, Step::ORDER);
+    }
+
+    #[tokio::test]
+    async fn a_boot_that_nobody_ends_takes_all_steps_whatever_fails_that_a_box_can_live_without() {
+        let failing = [Step::EarlyModules, Step::State, Step::Network];
+        let (booted, taken) = boots(async |step, _, interrupt| {
+            assert!(!interrupt.is_set());
+            if failing.contains(&step) { Err("it is broken".into()) } else { Ok(()) }
+        })
+        .await;
+        assert_eq!((booted, taken), (Booted::Up, Step::ORDER.to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_boot_without_a_root_is_given_up() {
+        let take =
+            async |step: Step, _: &mpsc::Sender<Cause>, _: &Interrupt| if step == Step::Root { Err("no root".into()) } else { Ok(()) };
+        let (booted, taken) = boots(take).await;
+        assert_eq!(booted, Booted::GivenUp("could not mount the root file system: no root".into()));
+        assert_eq!(taken.last(), Some(&Step::Root));
     }
 }

@@ -12,6 +12,7 @@ use rustix::mount::mount_move;
 use shoal_contract::Boot;
 
 use crate::handoff::StateMedium;
+use crate::interrupt::Interrupt;
 use crate::medium::{self, Medium};
 use crate::uevent::Uevents;
 use crate::watchdog::Watchdog;
@@ -50,15 +51,22 @@ pub(crate) struct Settled {
     pub(crate) notes: Vec<String>,
 }
 
-/// Mounts `/var`. `in_ram` is the kernel argument that leaves every disk alone.
-pub(crate) fn settle(boot: &Boot, in_ram: bool, events: &Uevents, watchdog: &mut Option<Watchdog>) -> std::io::Result<Settled> {
+/// Mounts `/var`. `in_ram` is the kernel argument that leaves every disk alone. When `interrupt` comes before the medium is ready, nothing is
+/// mounted.
+pub(crate) fn settle(
+    boot: &Boot,
+    in_ram: bool,
+    events: &Uevents,
+    watchdog: &mut Option<Watchdog>,
+    interrupt: &Interrupt,
+) -> std::io::Result<Settled> {
     let on_medium = if !boot.state.persistent {
         Err("the recipe asks for it".to_owned())
     } else if in_ram {
         Err("the kernel command line asks for it".to_owned())
     } else {
-        medium::find(boot.image.id, Duration::from_millis(boot.state.medium_timeout_ms), events, watchdog)
-            .and_then(|medium| use_medium(medium, boot.state.minimum_bytes, watchdog))
+        medium::find(boot.image.id, Duration::from_millis(boot.state.medium_timeout_ms), events, watchdog, interrupt)
+            .and_then(|medium| use_medium(medium, boot.state.minimum_bytes, watchdog, interrupt))
     };
     let mut notes = Vec::new();
     let medium = match on_medium {
@@ -67,6 +75,9 @@ pub(crate) fn settle(boot: &Boot, in_ram: bool, events: &Uevents, watchdog: &mut
                 notes.push(note);
             }
             StateMedium::Persistent { device }
+        }
+        Err(reason) if interrupt.is_set() => {
+            return Ok(Settled { medium: StateMedium::Ram { reason }, notes });
         }
         Err(reason) => {
             mounts::ram(PLACE, boot.state.ram_percent)?;
@@ -87,18 +98,19 @@ pub(crate) fn settle(boot: &Boot, in_ram: bool, events: &Uevents, watchdog: &mut
 }
 
 /// Makes and mounts the state partition; gives its device.
-fn use_medium(medium: Medium, minimum_bytes: u64, watchdog: &mut Option<Watchdog>) -> Result<String, String> {
+fn use_medium(medium: Medium, minimum_bytes: u64, watchdog: &mut Option<Watchdog>, interrupt: &Interrupt) -> Result<String, String> {
     if medium.read_only {
         return Err(format!("{} cannot be written", medium.name));
     }
     let name = medium.name.clone();
     let abandoned = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = channel();
-    let flag = Arc::clone(&abandoned);
+    let (flag, interrupt) = (Arc::clone(&abandoned), interrupt.clone());
+    let unwanted = move || flag.load(Ordering::Relaxed) || interrupt.is_set();
     std::thread::Builder::new()
         .name("state".into())
         .spawn(move || {
-            let outcome = carry::out(&medium, minimum_bytes, WAITING_PLACE, &flag);
+            let outcome = carry::out(&medium, minimum_bytes, WAITING_PLACE, unwanted);
             // Nobody listens any more when the limit is over.
             let _ = sender.send(outcome);
         })

@@ -111,8 +111,8 @@ pub async fn settles_state(vm: &mut Vm, state: State) -> Result<String> {
     Ok(line)
 }
 
-/// Presses the power button and waits until the box has switched itself off in good order. Its services must run ([`words::AGENT_RUNS`]): a
-/// press before PID 1 has opened the button goes unheard.
+/// Presses the power button and waits until the box has switched itself off in good order. A press before the driver of the button is loaded
+/// goes unheard: the box must have come to its medium ([`words::WAITING_FOR_MEDIUM`], [`words::MAKING_STATE`]) or further.
 ///
 /// # Errors
 /// If it does not react, or does not come to its end.

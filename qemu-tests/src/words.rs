@@ -2,6 +2,8 @@
 
 /// The system image is the root now.
 pub const ROOT_MOUNTED: &str = "shoal: root mounted";
+/// No disk with this image has appeared yet. PID 1 hears the power button by then.
+pub const WAITING_FOR_MEDIUM: &str = "shoal: waiting up to ";
 /// A new state partition is about to be made. The name of the disk follows.
 pub const MAKING_STATE: &str = "shoal: making a state partition on ";
 /// State lies on the medium. The partition follows.
@@ -16,12 +18,18 @@ pub const STATE_FULL: &str = "shoal: the state medium is full";
 pub const SERVICES_STARTING: &str = "shoal: services starting";
 /// Every service is ready or done.
 pub const ALL_READY: &str = "shoal: all services are ready";
-/// The agent has reported: PID 1 hears the power button by then.
+/// The agent has reported.
 pub const AGENT_RUNS: &str = "shoal: service agent is running";
 /// containerd takes connections.
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
 /// A link has an address, which follows.
 pub const ADDRESS: &str = "shoal: address ";
+/// The screen's words when there is no wired link at all.
+pub const NO_LINK: &str = "shoal: network: no wired link found";
+/// The screen's words about a link without a cable. Follows the link's name.
+pub const NO_CARRIER: &str = " has no carrier; is the cable plugged in?";
+/// The screen's words about a link with a cable and nobody who gives out addresses. Follows the link's name.
+pub const WAITS_FOR_ADDRESS: &str = " is up and waits for an address";
 /// The hardware watchdog counts.
 pub const WATCHDOG_ARMED: &str = "shoal: watchdog armed";
 /// PID 1 acts out a hang.

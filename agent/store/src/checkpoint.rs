@@ -6,7 +6,7 @@
 //! ```text
 //! <directory>/current               which file counts, and the id of the checkpoint: also the proof that there was one
 //! <directory>/checkpoint-<number>   a redb file; others than the current one are left-overs and are removed
-//! <directory>/opening               somebody opened it and has not said yet that all could be read: the next opening checks every page
+//! <directory>/in-use                since when it was not closed: whether the next opening has reason to check every page
 //! <directory>/lock
 //! ```
 //!
@@ -26,11 +26,16 @@
 
 mod backend;
 mod error;
+mod fault;
 mod files;
+mod place;
 mod pointer;
+mod reader;
 mod rows;
 mod store;
+mod tables;
 mod thread;
+mod use_mark;
 
 use std::ops::Range;
 use std::path::Path;
@@ -96,10 +101,11 @@ pub struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verify {
     /// Only what is read. Opens in milliseconds, whatever the size; damage is found when reading comes to it. Becomes [`Verify::Full`] when
-    /// the last opening did not get as far as [`Checkpoint::loaded`].
+    /// the last opening did not get as far as [`Checkpoint::loaded`], or the process ended badly twice in a row: damage to redb's own pages,
+    /// which no reading of rows finds, makes it panic.
     #[default]
     Quick,
-    /// Every page, before anything is read: reads the whole file.
+    /// Every page and every row, before anything is used: reads the whole file, and takes about as long as loading it.
     Full,
 }
 
@@ -151,7 +157,7 @@ impl Checkpoint {
         Inner::start(CheckpointFiles::open(disk, directory, options, wear)?).map(|inner| Self(Arc::new(inner)))
     }
 
-    /// Says that everything needed could be read, so that the next opening may be quick.
+    /// Says that everything needed could be read, so that the next opening may be quick. Blocks until that is durable.
     ///
     /// # Errors
     /// What the system says.

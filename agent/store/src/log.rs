@@ -19,12 +19,14 @@ mod front;
 mod names;
 mod open;
 mod read;
+mod segment;
 mod spare;
 mod thread;
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -52,6 +54,8 @@ pub struct LogOptions {
     pub pending_bytes: usize,
     /// Segments that were purged and are kept for reuse, at most; the others are deleted.
     pub spares: usize,
+    /// How often the log tries to make the next segment while it has nothing else to do and that has failed.
+    pub space_retry: Duration,
     /// Whether segments are made by a thread of their own. A simulation makes them in line, so that everything happens in one order.
     pub background: bool,
     /// Known bugs, put back by tests.
@@ -60,7 +64,16 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, cache_bytes: 16 << 20, pending_bytes: 64 << 20, spares: 2, background: true, bugs: Bugs::default() }
+        Self {
+            // A first segment takes a tenth of a second to write, and a lease each second fills it in about an hour.
+            segment_bytes: 16 << 20,
+            cache_bytes: 16 << 20,
+            pending_bytes: 64 << 20,
+            spares: 2,
+            space_retry: Duration::from_secs(10),
+            background: true,
+            bugs: Bugs::default(),
+        }
     }
 }
 

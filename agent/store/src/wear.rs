@@ -12,7 +12,8 @@ pub enum Cause {
     Vote,
     /// The commit hint, truncations and purges.
     Bookkeeping,
-    /// The marks that tell rot of the last frame from a torn write.
+    /// The marks that tell rot of the last frame from a torn write. They are not synced, and the next frame takes their place in the page
+    /// cache: of all that is counted here, only what is followed by half a minute of silence reaches the medium.
     Seal,
     /// Heads of new segments, closing of old ones, and their directory.
     Rotation,

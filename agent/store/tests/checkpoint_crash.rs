@@ -61,6 +61,8 @@ struct Life {
     acts: Vec<Act>,
     /// What happens to the disk, this many operations after the beginning.
     fault: Option<(u64, Fault)>,
+    /// Whether the checkpoint is closed in the end.
+    closes: bool,
     /// Whether the process is killed; otherwise the power is cut.
     kill: bool,
 }
@@ -90,7 +92,8 @@ fn life() -> impl Strategy<Value = Life> {
         1 => batch().prop_map(Act::Replace),
     ];
     let fault = prop_oneof![Just(None), (1..120_u64, prop_oneof![4 => Just(Fault::PowerCut), 1 => Just(Fault::Error)]).prop_map(Some)];
-    (prop::collection::vec(act, 0..10), fault, prop::bool::weighted(0.3)).prop_map(|(acts, fault, kill)| Life { acts, fault, kill })
+    let life = (prop::collection::vec(act, 0..10), fault, prop::bool::weighted(0.2), prop::bool::weighted(0.3));
+    life.prop_map(|(acts, fault, closes, kill)| Life { acts, fault, closes, kill })
 }
 
 fn history() -> impl Strategy<Value = (Vec<Life>, u64)> {
@@ -182,6 +185,10 @@ impl Run {
                 }
             }
         }
+        if life.closes {
+            // Closing may fail by the fault; nothing is lost by it.
+            let _ = files.close();
+        }
         Ok(())
     }
 }
@@ -189,7 +196,7 @@ impl Run {
 fn check((lives, seed): &(Vec<Life>, u64), bugs: Bugs) -> TestCaseResult {
     let disk = SimDisk::new(*seed);
     let mut run = Run::default();
-    let last = Life { acts: Vec::new(), fault: None, kill: true };
+    let last = Life { acts: Vec::new(), fault: None, closes: false, kill: true };
     if bugs != Bugs::default() {
         // A bug has to show in the life of a checkpoint, not at its creation.
         run.live(&disk, &last, Bugs::default())?;

@@ -209,6 +209,24 @@ on_both_disks! {
         assert_eq!(place.open().unwrap().read(ALL, usize::MAX).unwrap(), expected);
     }
 
+    fn many_commits_do_not_keep_a_rewrite_from_its_end(place: &Place) {
+        let checkpoint = place.create();
+        commit(&checkpoint, Batch { put: rows(0..12_000, 1000), ..Batch::default() });
+        let (done, finished) = rewritten();
+        checkpoint.rewrite(done).unwrap();
+        // There is always one that waits: each submits the next one.
+        fn endless(checkpoint: Checkpoint, next: u64) {
+            let again = checkpoint.clone();
+            let batch = Batch { put: rows(next..next + 1, 10), ..Batch::default() };
+            // It ends when the checkpoint is closed.
+            let _ = checkpoint.commit(batch, Box::new(move |result| if result.is_ok() { endless(again, next + 1) }));
+        }
+        endless(checkpoint.clone(), 20_000);
+        endless(checkpoint.clone(), 30_000);
+        finished.recv().unwrap().unwrap();
+        checkpoint.close().unwrap();
+    }
+
     fn a_replacement_counts_when_it_is_finished_and_not_before(place: &Place) {
         let checkpoint = place.create();
         commit(&checkpoint, Batch { put: rows(0..10, 10), ..Batch::default() });

@@ -5,6 +5,7 @@ mod support;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shoal_store_files::disk::sim::{Cut, Fault, SimDisk};
@@ -180,6 +181,21 @@ fn a_full_disk_shows_before_anything_fails_and_a_purge_helps() {
     submitted(|done| log.purge(id(1, durable - 2), done)).recv().unwrap().unwrap();
     assert_eq!(log.space(), Space::Ready);
     submitted(|done| log.append(entries(durable..durable + 1, 5000), done)).recv().unwrap().unwrap();
+}
+
+#[test]
+fn space_that_comes_back_is_found_without_a_write() {
+    let disk = SimDisk::new(0);
+    disk.set_capacity(Some(100 << 10));
+    let options = LogOptions { space_retry: Duration::from_millis(1), ..options() };
+    let log = Log::create(Arc::new(disk.clone()), Path::new(DIRECTORY), options, Arc::default()).unwrap();
+    assert!(matches!(log.space(), Space::Low { .. }));
+    disk.set_capacity(None);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while log.space() != Space::Ready {
+        assert!(Instant::now() < deadline, "nobody looked for space");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

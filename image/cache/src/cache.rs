@@ -43,7 +43,8 @@ impl Cache {
         // Absolute, because steps may change the directory they work in, and tools that are unpacked here name their libraries by it.
         let root = dir.canonicalize().map_err(CacheError::during("find", dir))?;
         let tag = root.join("CACHEDIR.TAG");
-        if !tag.exists() {
+        // One that was written while the disk was full may be empty.
+        if fs::read(&tag).ok().as_deref() != Some(TAG.as_bytes()) {
             fs::write(&tag, TAG).map_err(CacheError::during("write", &tag))?;
         }
         let gate = root.join("gate");

@@ -18,7 +18,7 @@
 //! drops them with the process.
 //!
 //! **kill -9, and power cuts.** What counts appears by one `rename` of something that was flushed to the disk. Whatever else lies about is
-//! worth nothing but a resumed download, and pruning removes it.
+//! worth nothing but a resumed download, and pruning removes it. A full disk leaves nothing else either, and the error says which it is.
 //!
 //! **Pruning while a build runs.** Every open cache writes down what it looked up before it hands out the path; pruning keeps what a living
 //! one wrote down. Looking up takes the gate shared, pruning takes it alone, so neither sees the other half-way.
@@ -33,14 +33,16 @@ mod object;
 mod partial;
 mod prune;
 mod session;
+mod space;
 mod step;
 mod tree;
 mod usage;
 
 pub use cache::Cache;
 pub use digest::{Digest, ParseDigestError};
-pub use error::CacheError;
+pub use error::{CacheError, NO_SPACE_ADVICE};
 pub use partial::{FinishError, Partial};
 pub use prune::{PrunePolicy, Pruned};
+pub use space::{FileSystem, is_no_space, needed};
 pub use step::{Step, StepError};
 pub use usage::{Amount, Usage};

@@ -38,10 +38,10 @@ impl Cache {
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(self.temporary())?;
             file.write_all(bytes)?;
-            let (file, path) = file.keep()?;
-            Ok((file, path))
+            Ok(file.keep()?)
         };
-        let (file, path) = write().map_err(CacheError::during("write in", self.temporary()))?;
+        let (file, path) =
+            write().map_err(|error| CacheError::during("write in", self.temporary())(error).needing(Some(bytes.len() as u64)))?;
         Ok((digest, self.publish(&digest, &file, &path)?))
     }
 

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::CacheError;
 use crate::lock;
+use crate::object::object_path;
 
 /// The beginning of a file whose digest is known. Nobody else has it; it outlives the process that writes it, so that the next one goes on
 /// where this one was stopped.
@@ -38,17 +39,31 @@ pub enum FinishError {
 }
 
 impl Cache {
+    /// Bytes that are still to be downloaded of the file of `size` bytes whose SHA-256 is `digest`. Another process may be at it.
+    #[must_use]
+    pub fn missing_bytes(&self, digest: &Digest, size: u64) -> u64 {
+        if object_path(self.root(), digest).is_file() {
+            return 0;
+        }
+        let begun = partial_path(self.root(), digest).metadata().map_or(0, |metadata| metadata.len());
+        size.saturating_sub(begun)
+    }
+
     /// The beginning of the file whose SHA-256 is `digest`, empty when there is none. Waits while another thread or process has it; that
     /// one may then have finished, so look for the object once more before downloading.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn partial(&self, digest: &Digest) -> Result<Partial<'_>, CacheError> {
-        let path = self.root().join("partial").join(digest.to_string());
+        let path = partial_path(self.root(), digest);
         let mut file = lock::exclusive(&path).map_err(CacheError::during("write", &path))?;
         let length = file.seek(SeekFrom::End(0)).map_err(CacheError::during("read", &path))?;
         Ok(Partial { cache: self, expected: *digest, path, file, length })
     }
+}
+
+fn partial_path(root: &Path, digest: &Digest) -> PathBuf {
+    root.join("partial").join(digest.to_string())
 }
 
 impl Partial<'_> {
@@ -126,10 +141,12 @@ mod tests {
         first.write_all(b"abc").unwrap();
         drop(first);
         assert_eq!(cache.object(&digest), None, "half a file must not count");
+        assert_eq!(cache.missing_bytes(&digest, 6), 3);
         let mut second = cache.partial(&digest).unwrap();
         assert_eq!(second.len(), 3);
         second.write_all(b"def").unwrap();
         let path = second.finish().unwrap();
+        assert_eq!(cache.missing_bytes(&digest, 6), 0);
         assert_eq!(fs::read(&path).unwrap(), b"abcdef");
         assert_eq!(cache.object(&digest), Some(path));
         assert!(cache.partial(&digest).unwrap().is_empty());

@@ -1,9 +1,9 @@
 //! Making the cache smaller, also while builds use it.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -44,8 +44,7 @@ impl Cache {
     pub fn prune(&self, policy: &PrunePolicy) -> Result<Pruned, CacheError> {
         let bin = self.temporary().join("pruned");
         fs::create_dir_all(&bin).map_err(CacheError::during("make", &bin))?;
-        let mut pruning =
-            Pruning { root: self.root(), bin: &bin, policy, now: SystemTime::now(), held: BTreeSet::new(), moved: 0, in_use: 0 };
+        let mut pruning = Pruning::new(self.root(), Bin::At { place: &bin, moved: 0 }, policy);
         {
             // Others wait only while entries are renamed into the bin. Emptying it takes longer, and disturbs nobody.
             let _closed = self.close()?;
@@ -55,37 +54,76 @@ impl Cache {
         for name in tree::names(&bin).map_err(CacheError::during("read", &bin))? {
             let entry = bin.join(name);
             pruned.removed += amount(&entry).map_err(CacheError::during("read", &entry))?;
-            tree::remove(&entry).map_err(CacheError::during("remove", &entry))?;
+            shoal_teardown::remove(&entry).map_err(CacheError::during("remove", &entry))?;
         }
         Ok(pruned)
     }
+
+    /// Frees some space in a file system that is so full that the cache in `dir` cannot be opened to be pruned: removes files of it that
+    /// `policy` names, and unfinished downloads. Everybody else waits meanwhile.
+    ///
+    /// # Errors
+    /// Something cannot be read or removed, or there is no cache.
+    pub fn make_room(dir: &Path, policy: &PrunePolicy) -> Result<Amount, CacheError> {
+        let root = dir.canonicalize().map_err(CacheError::during("find", dir))?;
+        let gate = root.join("gate");
+        let _closed = File::open(&gate).and_then(|gate| gate.lock().map(|()| gate)).map_err(CacheError::during("lock", &gate))?;
+        let mut pruning = Pruning::new(&root, Bin::Nowhere(Amount::default()), policy);
+        pruning.decide_files().map_err(CacheError::during("prune", &root))?;
+        match pruning.bin {
+            Bin::Nowhere(removed) => Ok(removed),
+            Bin::At { .. } => Ok(Amount::default()),
+        }
+    }
+}
+
+/// Where entries go that are to be removed.
+enum Bin<'a> {
+    /// Into a directory on the same file system, which is a leftover itself if this process is killed.
+    At { place: &'a Path, moved: u64 },
+    /// Nowhere, at once: files only. What was removed is counted.
+    Nowhere(Amount),
 }
 
 struct Pruning<'a> {
     root: &'a Path,
-    /// Where entries go that are to be removed: on the same file system, and a leftover itself if this process is killed.
-    bin: &'a Path,
+    bin: Bin<'a>,
     policy: &'a PrunePolicy,
     now: SystemTime,
     held: BTreeSet<String>,
-    moved: u64,
     in_use: u64,
 }
 
-impl Pruning<'_> {
+impl<'a> Pruning<'a> {
+    fn new(root: &'a Path, bin: Bin<'a>, policy: &'a PrunePolicy) -> Self {
+        Self { root, bin, policy, now: SystemTime::now(), held: BTreeSet::new(), in_use: 0 }
+    }
+
+    /// What is a file, and counts or not by that alone.
+    fn decide_files(&mut self) -> io::Result<()> {
+        self.held = Sessions::read(&self.root.join("sessions"))?.held;
+        self.objects()?;
+        self.partials()
+    }
+
     fn decide(&mut self) -> io::Result<()> {
         let sessions = Sessions::read(&self.root.join("sessions"))?;
         self.held = sessions.held;
         for directory in sessions.dead {
             self.discard(&directory)?;
         }
-        for prefix in tree::names(&self.root.join("objects"))? {
-            self.entries("objects", &self.root.join("objects").join(prefix))?;
-        }
+        self.objects()?;
         self.entries("steps", &self.root.join("steps"))?;
         self.entries("shared", &self.root.join("shared"))?;
         self.partials()?;
         self.steps_of_the_dead()
+    }
+
+    fn objects(&mut self) -> io::Result<()> {
+        for prefix in tree::names(&self.root.join("objects"))? {
+            self.entries("objects", &self.root.join("objects").join(prefix))?;
+        }
+        Ok(())
     }
 
     fn entries(&mut self, kind: &str, directory: &Path) -> io::Result<()> {
@@ -143,12 +181,19 @@ impl Pruning<'_> {
     }
 
     fn discard(&mut self, path: &Path) -> io::Result<()> {
-        let place: PathBuf = self.bin.join(self.moved.to_string());
-        self.moved += 1;
-        match fs::rename(path, place) {
-            // A session that ends just now removes its own directory.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            renamed => renamed,
+        match &mut self.bin {
+            Bin::At { place, moved } => {
+                *moved += 1;
+                match fs::rename(path, place.join(moved.to_string())) {
+                    // A session that ends just now removes its own directory.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    renamed => renamed,
+                }
+            }
+            Bin::Nowhere(removed) => {
+                *removed += amount(path)?;
+                fs::remove_file(path)
+            }
         }
     }
 }
@@ -157,7 +202,6 @@ impl Pruning<'_> {
 mod tests {
     use super::*;
     use crate::digest::Digest;
-    use std::fs::File;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -202,6 +246,23 @@ mod tests {
         let cache = Cache::open(directory.path()).unwrap();
         assert_eq!(cache.prune(&policy).unwrap().removed.count, 1);
         assert!(!path.exists() && cache.has_step(&key));
+    }
+
+    #[test]
+    fn room_is_made_without_opening_the_cache_of_files_that_nobody_uses() {
+        let directory = tempfile::tempdir().unwrap();
+        let (idle, used) = {
+            let cache = Cache::open(directory.path()).unwrap();
+            cache.partial(&Digest::of(b"begun")).unwrap().write_all(b"be").unwrap();
+            cache.step(&Digest::of(b"key"), "test", |dir| fs::write(dir.join("file"), "x")).unwrap();
+            (cache.insert_bytes(b"idle").unwrap().0, cache.insert_bytes(b"used").unwrap().0)
+        };
+        let cache = Cache::open(directory.path()).unwrap();
+        assert!(cache.object(&used).is_some());
+        assert_eq!(Cache::make_room(directory.path(), &PrunePolicy::Leftovers).unwrap().count, 1, "the download");
+        let removed = Cache::make_room(directory.path(), &PrunePolicy::Everything).unwrap();
+        assert_eq!((removed.count, cache.object(&idle), cache.object(&used).is_some()), (1, None, true));
+        assert!(cache.has_step(&Digest::of(b"key")));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use shoal_teardown::TemporaryDirectory;
+
 use crate::lock;
 use crate::tree;
 
@@ -15,10 +17,11 @@ const HOLDS: &str = "holds";
 /// Beginning of the names of sessions' directories.
 const PREFIX: &str = "session-";
 
-/// A session: a directory that lives as long as the cache is open. A killed process loses the lock on it, and then it is a leftover.
+/// A session: a directory that lives as long as the cache is open. A killed process loses the lock on it, and then it is a leftover, which the next pruning
+/// takes.
 #[derive(Debug)]
 pub(crate) struct Session {
-    directory: PathBuf,
+    directory: TemporaryDirectory,
     holds: Mutex<Holds>,
 }
 
@@ -31,33 +34,30 @@ struct Holds {
 impl Session {
     /// Makes a session's directory in `sessions`. The caller has the gate, so that pruning does not see it before it is locked.
     pub(crate) fn create(sessions: &Path) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(sessions)?.keep();
-        let file = OpenOptions::new().create_new(true).append(true).open(directory.join(HOLDS))?;
+        let directory = TemporaryDirectory::within(sessions, PREFIX)?;
+        let file = OpenOptions::new().create_new(true).append(true).open(directory.path().join(HOLDS))?;
         file.lock()?;
         Ok(Self { directory, holds: Mutex::new(Holds { file, names: BTreeSet::new() }) })
     }
 
     /// Its directory, for temporary files.
     pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+        self.directory.path()
     }
 
     /// Writes down that `name` (a path below the cache's root) is used from now on. The caller has the gate.
     pub(crate) fn hold(&self, name: &str) -> io::Result<()> {
         let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         if !holds.names.contains(name) {
-            // One write call: appended whole, or an error.
-            holds.file.write_all(format!("{name}\n").as_bytes())?;
+            let length = holds.file.metadata()?.len();
+            if let Err(error) = holds.file.write_all(format!("{name}\n").as_bytes()) {
+                // On a full disk half of it may be there, and the next name would be one with it.
+                holds.file.set_len(length)?;
+                return Err(error);
+            }
             holds.names.insert(name.to_owned());
         }
         Ok(())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // What cannot be removed is a leftover like that of a killed process, and the next pruning takes it.
-        let _ = tree::remove(&self.directory);
     }
 }
 

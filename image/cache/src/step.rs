@@ -5,12 +5,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use shoal_teardown::Unfinished;
+
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::CacheError;
 use crate::lock;
 use crate::session;
-use crate::tree;
+use crate::space::is_no_space;
 
 /// What the name of a step's directory ends in while it runs.
 pub(crate) const RUNNING: &str = ".running";
@@ -36,7 +38,7 @@ pub enum StepError<E: Error + 'static> {
     /// It failed.
     #[error(transparent)]
     Run(E),
-    /// The cache cannot be read or written.
+    /// The cache cannot be read or written, by us or, when it is full, by the step.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
@@ -47,7 +49,7 @@ impl Cache {
     ///
     /// # Errors
     /// What `run` returns, or that the cache cannot be written. Either way nothing counts, and the next call runs it again.
-    pub fn step<E: Error + 'static>(
+    pub fn step<E: Error + Send + Sync + 'static>(
         &self,
         key: &Digest,
         name: &str,
@@ -65,17 +67,20 @@ impl Cache {
         let output = running.join(OUTPUT);
         // The lock is ours, so whatever lies there was left by a killed process.
         let prepare = || {
-            tree::remove(&running)?;
+            shoal_teardown::remove(&running)?;
             session::create_directory(&output)?;
             fs::write(running.join(NAME), name)
         };
+        // What is not published is removed; and what cannot be removed now, by the next run of the step, or by pruning.
+        let unfinished = Unfinished::whole(&running);
         prepare().map_err(CacheError::during("write", &running))?;
-        let done = run(&output).map_err(StepError::Run).and_then(|()| self.publish_step(key, &running).map_err(StepError::Cache));
-        if done.is_err() {
-            // What cannot be removed now is removed by the next run of the step, or by pruning.
-            let _ = tree::remove(&running);
-        }
-        done.map(|dir| Step { dir, ran: true })
+        // Told now, for what the step has made is about to be removed; and once, for a step may do another one.
+        run(&output).map_err(|error| match is_no_space(&error) && !CacheError::is_told(&error) {
+            true => StepError::Cache(CacheError::no_space(&output, error)),
+            false => StepError::Run(error),
+        })?;
+        let dir = self.publish_step(key, &running, unfinished)?;
+        Ok(Step { dir, ran: true })
     }
 
     /// The step has been done.
@@ -101,13 +106,14 @@ impl Cache {
         Ok(Some(dir))
     }
 
-    fn publish_step(&self, key: &Digest, running: &Path) -> Result<PathBuf, CacheError> {
+    fn publish_step(&self, key: &Digest, running: &Path, unfinished: Unfinished) -> Result<PathBuf, CacheError> {
         // One flush of the file system instead of one per file: a step may have made tens of thousands.
         sync_file_system(running).map_err(CacheError::during("flush", running))?;
         let steps = self.root().join("steps");
         let entry = steps.join(key.to_string());
         let _passed = self.pass()?;
-        fs::rename(running, &entry).and_then(|()| session::sync_directory(&steps)).map_err(CacheError::during("write", &entry))?;
+        unfinished.finish(|| fs::rename(running, &entry)).map_err(CacheError::during("write", &entry))?;
+        session::sync_directory(&steps).map_err(CacheError::during("write", &entry))?;
         self.use_entry("steps", &key.to_string(), &entry)?;
         Ok(self.step_dir(key))
     }
@@ -160,9 +166,27 @@ mod tests {
         });
         assert!(matches!(failed, Err(StepError::Run(Failed))));
         assert!(!cache.has_step(&key));
-        assert_eq!(tree::names(&directory.path().join("steps")).unwrap(), Vec::<String>::new());
+        assert_eq!(crate::tree::names(&directory.path().join("steps")).unwrap(), Vec::<String>::new());
         let step = cache.step(&key, "test", write("whole")).unwrap();
         assert!(step.ran && !step.dir.join("half").exists());
+    }
+
+    #[test]
+    fn a_step_that_finds_the_disk_full_leaves_nothing_and_its_error_names_the_disk_once() {
+        let (directory, cache) = cache();
+        let full = |_: &Path| fs::write("/dev/full", "x");
+        let error = cache.step(&Digest::of(b"key"), "test", full).unwrap_err();
+        assert!(matches!(&error, StepError::Cache(CacheError::NoSpace { .. })), "{error:?}");
+        assert_eq!(crate::tree::names(&directory.path().join("steps")).unwrap(), Vec::<String>::new());
+
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] CacheError);
+        let outer = cache.step(&Digest::of(b"outer"), "test", |_| match cache.step(&Digest::of(b"key"), "test", full) {
+            Err(StepError::Cache(error)) => Err(Outer(error)),
+            other => panic!("{other:?}"),
+        });
+        assert!(matches!(outer, Err(StepError::Run(Outer(_)))), "{outer:?}");
     }
 
     #[test]

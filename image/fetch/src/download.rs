@@ -215,7 +215,12 @@ impl<'c> Downloader<'c> {
             match result {
                 Ok(path) => paths[number] = Some(path),
                 Err(Failure::Download(source)) => return Err(FetchError::Download { label, source: Box::new(source) }),
-                Err(Failure::Cache(source)) => return Err(FetchError::Cache { label, source }),
+                Err(Failure::Cache(source)) => {
+                    // Who makes room for this file alone meets the next one.
+                    let missing: Option<u64> =
+                        wanted.iter().map(|wanted| Some(self.cache.missing_bytes(&wanted.sha256, wanted.size?))).sum();
+                    return Err(FetchError::Cache { label, source: source.needing(missing) });
+                }
                 Err(Failure::GivenUp) => {}
             }
         }

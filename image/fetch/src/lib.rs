@@ -14,9 +14,10 @@
 //! It does not draw, does not choose versions, and trusts no transport: `http` and `https` are the same to it, because everything is
 //! checked against a digest or a signature.
 //!
-//! **Limit.** Proxies are asked by `CONNECT`, for `http`, too. A proxy that refuses this for port 80 needs an `https` mirror (`--mirror`), or,
-//! when it is a caching mirror such as apt-cacher-ng, to be named as the mirror itself.
+//! Proxies are asked as they expect it: for `http` in absolute form, so that they can cache, and for `https` by `CONNECT`. A redirect is asked for through
+//! the proxy of where it leads.
 
+mod absolute_form;
 pub mod archive;
 pub mod download;
 pub mod mirror;

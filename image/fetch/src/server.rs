@@ -1,4 +1,4 @@
-//! A small HTTP server on the loopback interface, for this crate's tests: it answers as it is told, right or wrong.
+//! A small HTTP server on the loopback interface, for this crate's tests: it answers as it is told, right or wrong. It can be taken for a proxy, too.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,8 +11,10 @@ use std::thread::{self, JoinHandle};
 pub(crate) struct Asked {
     /// `GET` or `CONNECT`.
     pub(crate) method: String,
-    /// Path, or host and port for `CONNECT`.
+    /// Path, or host and port for `CONNECT`, or a whole URI.
     pub(crate) target: String,
+    /// Header lines.
+    pub(crate) headers: Vec<String>,
     /// First byte of the range that is asked for.
     pub(crate) from: Option<usize>,
 }
@@ -50,6 +52,15 @@ impl Server {
         Self { address, stopping, asked, thread: Some(thread) }
     }
 
+    /// A proxy as most are: it asks servers by `http` itself (`answer`), and opens tunnels to port 443 alone. They lead nowhere.
+    pub(crate) fn proxy(answer: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::new(move |asked| match asked.method.as_str() {
+            "CONNECT" if asked.target.ends_with(":443") => b"HTTP/1.1 200 Connected\r\n\r\n".to_vec(),
+            "CONNECT" => self::answer("403 Forbidden", &["Content-Length: 0".to_owned()], b""),
+            _ => answer(asked),
+        })
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -72,17 +83,12 @@ impl Drop for Server {
 fn serve(stream: TcpStream, answer: &Arc<Answer>, asked: &Mutex<Vec<Asked>>) {
     let mut reader = BufReader::new(stream.try_clone().expect("handle"));
     let mut stream = stream;
-    while let Some(request) = read(&mut reader) {
+    if let Some(request) = read(&mut reader) {
         asked.lock().expect("no panic").push(request.clone());
-        if request.method == "CONNECT" {
-            stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").expect("client");
-            continue;
-        }
         // The client may have had enough, and closed.
         if stream.write_all(&answer(&request)).is_ok() {
             drop(stream.shutdown(Shutdown::Write));
         }
-        return;
     }
 }
 
@@ -101,7 +107,7 @@ fn read(reader: &mut impl BufRead) -> Option<Asked> {
     let mut words = lines.first()?.split(' ').map(ToOwned::to_owned);
     let (method, target) = (words.next()?, words.next()?);
     let from = lines.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok());
-    Some(Asked { method, target, from })
+    Some(Asked { method, target, headers: lines.split_off(1), from })
 }
 
 /// An answer with this status, these further header lines and this body.

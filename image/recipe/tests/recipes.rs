@@ -43,6 +43,18 @@ fn only_the_test_recipe_accepts_faults() {
     assert_eq!(faulty, ["test.toml"]);
 }
 
+/// docs/design/0007-one-copy-of-pid-1.md
+#[test]
+fn the_only_copy_of_pid_1_is_in_the_initramfs_and_is_the_kernels_modprobe() {
+    for name in SHIPPED {
+        let recipe = shipped(name);
+        let copies: Vec<_> = recipe.crates.iter().filter(|binary| binary.package == "shoal-init").collect();
+        assert!(matches!(copies.as_slice(), [only] if only.initramfs && only.path == "/init"), "{name}: {copies:?}");
+        let modprobe = recipe.links.iter().find(|link| link.path == "/usr/sbin/modprobe");
+        assert_eq!(modprobe.map(|link| link.target.as_str()), Some("/proc/1/exe"), "{name}");
+    }
+}
+
 #[test]
 fn the_product_has_no_shell() {
     let recipe = shipped("shoal.toml");

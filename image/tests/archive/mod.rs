@@ -1,5 +1,7 @@
 //! A made-up Debian archive: a handful of packages that are no packages, with indices, signed by a key of its own.
 
+#![allow(dead_code, reason = "every test program compiles it, and uses a part")]
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -19,6 +21,8 @@ pub(crate) const ROOT: &str = "/debian";
 const PACKAGES: [&str; 3] = ["crun", "linux-image", "systemd-boot-efi"];
 /// Bytes of a package: enough to be cut in the middle.
 const DEB_BYTES: usize = 4096;
+/// Release of the kernel in [`kernel`].
+const KERNEL_RELEASE: &str = "6.1.0-made-up";
 
 /// What is wrong with the release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +51,20 @@ pub(crate) fn deb_path(name: &str, arch: &str) -> String {
 
 /// All files of the archive by path.
 pub(crate) fn files(kind: Release) -> BTreeMap<String, Vec<u8>> {
+    files_with(kind, "", &[])
+}
+
+/// The same, where the package `real` is this one for both architectures.
+pub(crate) fn files_with(kind: Release, real: &str, package: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut indices = String::new();
     for arch in ["amd64", "arm64"] {
         let mut index = String::new();
         for name in PACKAGES {
-            let deb = deb(name, arch);
-            let (path, digest) = (pool_path(name, arch), Digest::of(&deb));
-            index += &format!(
-                "Package: {name}\nVersion: 1.0-1\nArchitecture: {arch}\nFilename: {path}\nSize: {DEB_BYTES}\nSHA256: {digest}\n\n"
-            );
+            let deb = if name == real { package.to_vec() } else { deb(name, arch) };
+            let (path, digest, size) = (pool_path(name, arch), Digest::of(&deb), deb.len());
+            index +=
+                &format!("Package: {name}\nVersion: 1.0-1\nArchitecture: {arch}\nFilename: {path}\nSize: {size}\nSHA256: {digest}\n\n");
             files.insert(deb_path(name, arch), deb);
         }
         let packed = gzip(index.as_bytes());
@@ -100,6 +108,32 @@ fn pool_path(name: &str, arch: &str) -> String {
 
 fn deb(name: &str, arch: &str) -> Vec<u8> {
     format!("{name} for {arch}; ").into_bytes().into_iter().cycle().take(DEB_BYTES).collect()
+}
+
+/// A package with a kernel of so many bytes, and no module; packed, it is much smaller than what is in it.
+pub(crate) fn kernel(bytes: usize, packed: bool) -> Vec<u8> {
+    let control = tarball(&[("control", b"Package: linux-image\nVersion: 1.0-1\nArchitecture: all\n")]);
+    let (kernel, builtin) = (format!("boot/vmlinuz-{KERNEL_RELEASE}"), format!("usr/lib/modules/{KERNEL_RELEASE}/modules.builtin"));
+    let data = tarball(&[(&kernel, &vec![b'k'; bytes]), (&builtin, b"")]);
+    let mut package = ar::Builder::new(Vec::new());
+    let data = if packed { ("data.tar.gz", gzip(&data)) } else { ("data.tar", data) };
+    for (name, bytes) in [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), data] {
+        package.append(&ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64), bytes.as_slice()).expect("it fits into memory");
+    }
+    package.into_inner().expect("it fits into memory")
+}
+
+fn tarball(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tarball = tar::Builder::new(Vec::new());
+    for (path, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        tarball.append_data(&mut header, format!("./{path}"), *bytes).expect("it fits into memory");
+    }
+    tarball.into_inner().expect("it fits into memory")
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -1,9 +1,12 @@
-//! An HTTP server on the loopback interface that serves files from memory, and cuts answers short when it is told to.
+//! An HTTP server on the loopback interface that serves files from memory, and cuts answers short or stops in their middle when it is told to.
+
+#![allow(dead_code, reason = "every test program compiles it, and uses a part")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -22,6 +25,8 @@ struct Shared {
     files: BTreeMap<String, Vec<u8>>,
     /// The path of which nothing is sent behind so many bytes, although more is promised.
     cut: Option<(String, usize)>,
+    /// Where to tell it when the connection stays open then.
+    stalled: Option<Sender<()>>,
     asked: Vec<Asked>,
 }
 
@@ -68,7 +73,17 @@ impl Server {
 
     /// Sends no more than the first `bytes` of a file from now on; none: sends all.
     pub(crate) fn cut(&self, cut: Option<(&str, usize)>) {
-        lock(&self.shared).cut = cut.map(|(path, bytes)| (path.to_owned(), bytes));
+        let mut shared = lock(&self.shared);
+        (shared.cut, shared.stalled) = (cut.map(|(path, bytes)| (path.to_owned(), bytes)), None);
+    }
+
+    /// Sends no more than the first `bytes` of a file from now on, and does not close the connection: the client waits for the rest. Each time it has come so
+    /// far, the receiver hears of it.
+    pub(crate) fn stall(&self, path: &str, bytes: usize) -> Receiver<()> {
+        let mut shared = lock(&self.shared);
+        let (sender, receiver) = channel();
+        (shared.cut, shared.stalled) = (Some((path.to_owned(), bytes)), Some(sender));
+        receiver
     }
 
     /// What was asked for since this was last called.
@@ -93,13 +108,19 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 /// Answers one request and closes the connection.
 fn serve(mut stream: TcpStream, shared: &Mutex<Shared>) {
     let Some(asked) = stream.try_clone().ok().and_then(|stream| read(BufReader::new(stream))) else { return };
-    let answer = {
+    let (answer, stalled) = {
         let mut shared = lock(shared);
         shared.asked.push(asked.clone());
-        answer(&shared, &asked)
+        let is_cut = shared.cut.as_ref().is_some_and(|(path, _)| *path == asked.path);
+        (answer(&shared, &asked), shared.stalled.clone().filter(|_| is_cut))
     };
     // The client may have had enough, and closed.
     if stream.write_all(&answer).is_ok() {
+        if let Some(stalled) = stalled {
+            let _ = stalled.send(());
+            // Until the client is gone.
+            drop(stream.read(&mut [0]));
+        }
         drop(stream.shutdown(Shutdown::Write));
     }
 }

@@ -1,5 +1,7 @@
 //! A directory with a recipe, a cache and an output directory, and the `shoal` command in it.
 
+#![allow(dead_code, reason = "every test program compiles it, and uses a part")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,7 +52,12 @@ impl Place {
 
     /// The same, locked.
     pub(crate) fn locked() -> Self {
-        let place = Self::new();
+        Self::new().lock()
+    }
+
+    /// Locks the recipe.
+    pub(crate) fn lock(self) -> Self {
+        let place = self;
         let output = place.run(&["lock", "tiny.toml"]);
         assert!(output.status.success(), "{}", said(&output));
         place.server.take_asked();
@@ -76,8 +83,13 @@ impl Place {
         self.write(name, text.replacen(old, new, 1).as_bytes());
     }
 
-    /// Runs `shoal` here: with a cache of its own, the made-up archive, and no proxy.
+    /// Runs `shoal` here to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("shoal can be started")
+    }
+
+    /// `shoal` here: with a cache of its own, the made-up archive, and no proxy.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shoal"));
         command.args(arguments).current_dir(self.directory.path()).env("SHOAL_CACHE", self.path("cache")).env("NO_PROXY", "127.0.0.1");
         for variable in ["http_proxy", "no_proxy"] {
@@ -87,7 +99,7 @@ impl Place {
         if matches!(arguments.first(), Some(&("build" | "lock"))) {
             command.arg("--mirror").arg(format!("debian={}", self.server.uri(ROOT)));
         }
-        command.output().expect("shoal can be started")
+        command
     }
 
     /// Runs `shoal`, which must refuse and leave everything outside the cache as it was. Gives what it said.
@@ -104,7 +116,7 @@ impl Place {
     }
 
     /// All files and directories but the cache's; directories have no bytes.
-    fn everything(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    pub(crate) fn everything(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         let mut found = BTreeMap::new();
         collect(self.directory.path(), &self.path("cache"), &mut found);
         found

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use shoal_contract::boot::Arch;
+use shoal_teardown::Unfinished;
 
 use crate::root::{MissingTool, ToolRoot, temporary_directory};
 use crate::run::{self, RunError};
@@ -120,9 +121,10 @@ pub(crate) fn write_script(path: &Path, text: &str) -> io::Result<()> {
         return Ok(());
     }
     let new = path.with_extension(format!("new-{}", std::process::id()));
+    let unfinished = Unfinished::whole(&new);
     fs::write(&new, text)?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
-    fs::rename(new, path)
+    unfinished.finish(|| fs::rename(&new, path))
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ pub enum GoError {
         found: String,
     },
     /// The toolchain could not be copied out of the module cache.
-    #[error("cannot copy the Go toolchain to {}: see that the cache's file system has space, or name another one with --cache", path.display())]
+    #[error("cannot copy the Go toolchain to {}: see that the cache can be written, or name another one with --cache", path.display())]
     Copy {
         /// Where to.
         path: PathBuf,
@@ -178,9 +178,10 @@ impl GoToolchain {
             Some(sum) if cache.has_step(&key(sum)) => None,
             _ => {
                 let mut command = go.command(settings);
-                if sum.is_some() {
-                    // The lock vouches for it.
-                    command.env("GOSUMDB", "off");
+                if settings.0.get("GOSUMDB").is_some_and(|database| database == "off") {
+                    // Go takes no toolchain that its checksum database has not vouched for, whatever the user says of other modules
+                    // (go.dev/doc/toolchain#download). Unset, it asks the default one, through the user's proxy.
+                    command.env_remove("GOSUMDB");
                 }
                 Some(download(&mut command, Path::new("/"), &module, report)?)
             }

@@ -68,7 +68,7 @@ pub enum UnpackError {
         source: DebError,
     },
     /// A file cannot be written.
-    #[error("cannot write {}: see that the cache's file system has space, or name another one with --cache", path.display())]
+    #[error("cannot write {}: see that the cache can be written, or name another one with --cache", path.display())]
     Write {
         /// The file.
         path: PathBuf,

@@ -76,7 +76,7 @@ pub enum CratesError {
     #[error("cannot tell where Cargo keeps downloaded crates: set CARGO_HOME or HOME to an absolute path")]
     NoCargoHome,
     /// The target directory cannot be written.
-    #[error("cannot write {}: see that the cache's file system has space, or name another one with --cache", path.display())]
+    #[error("cannot write {}: see that the cache can be written, or name another one with --cache", path.display())]
     Write {
         /// What was being written.
         path: PathBuf,

@@ -16,6 +16,12 @@
 //!
 //! "Reboot" is for what no box can live without: another version may have it, and boot counting will find that one. Everything else is
 //! said on the console and lived with: a box that answers and complains is worth more than one that is down.
+//!
+//! [`Sequence`] walks along the list, and says what becomes of a boot that somebody ends.
+
+mod sequence;
+
+pub use sequence::{Effect, Input, STEP_GRACE, Sequence};
 
 /// One step of the boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,13 @@
 //!
 //! | module | decides |
 //! |---|---|
-//! | [`boot`] | the steps of a boot and what follows a failure of each |
+//! | [`boot`] | the steps of a boot, what follows a failure of each, and what becomes of a boot that somebody ends |
 //! | [`cmdline`] | what the kernel command line says to PID 1 |
 //! | [`modules`] | which modules to load, in which order |
 //! | [`medium`] | which disk the box was booted from |
 //! | [`table`], [`partition`] | what to write on it so that it holds state, whenever power is cut |
 //! | [`clock`] | whether the clock can be believed |
-//! | [`link`], [`dhcp`] | which links to bring up, and what a lease means |
+//! | [`link`], [`dhcp`] | which links to bring up, what to tell of them, and what a lease means |
 
 pub mod boot;
 pub mod clock;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::shutdown::Ending;
+
 /// How well the box is, as the agent judges it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -38,8 +40,8 @@ pub enum Activity {
     },
     /// All services were ready once.
     Running,
-    /// Going down, said in words.
-    GoingDown(&'static str),
+    /// Going down.
+    GoingDown(Ending),
 }
 
 /// Everything the screen shows.
@@ -51,8 +53,8 @@ pub struct Status {
     pub activity: Activity,
     /// Where state lies, e.g. `on /dev/sda3` or `in RAM: the medium is read-only`.
     pub state: String,
-    /// Links by name: whether they have a carrier, and their addresses.
-    pub links: BTreeMap<String, Link>,
+    /// The network links.
+    pub network: Network,
     /// Services that are not as they should be: name, state and reason.
     pub unwell: Vec<(String, &'static str, String)>,
     /// What went wrong otherwise, in words.
@@ -61,13 +63,68 @@ pub struct Status {
     pub health: Option<(Severity, String)>,
 }
 
-/// A network link, as the screen shows it.
+/// The network links, as the screen shows them: from the moment that one is seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Link {
-    /// Whether it has a carrier.
-    pub up: bool,
+pub struct Network {
+    links: BTreeMap<String, Link>,
+    /// All links were listed once: before that, none seen does not mean that there is none.
+    listed: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Link {
+    /// Whether it has a carrier; None before the kernel can tell.
+    carrier: Option<bool>,
     /// Its addresses, in words.
-    pub addresses: Vec<String>,
+    addresses: Vec<String>,
+}
+
+impl Network {
+    /// All links that there are have been told of.
+    pub fn listed(&mut self) {
+        self.listed = true;
+    }
+
+    /// A link was seen.
+    pub fn found(&mut self, name: String) {
+        self.links.entry(name).or_default();
+    }
+
+    /// A link has got or lost its carrier; without one its addresses serve nobody.
+    pub fn carrier(&mut self, name: String, carrier: bool) {
+        let link = self.links.entry(name).or_default();
+        link.carrier = Some(carrier);
+        if !carrier {
+            link.addresses.clear();
+        }
+    }
+
+    /// A link with a carrier has got an address, in words.
+    pub fn address(&mut self, name: String, address: String) {
+        let link = self.links.entry(name).or_default();
+        link.carrier = Some(true);
+        if !link.addresses.contains(&address) {
+            link.addresses.push(address);
+        }
+    }
+
+    /// A link is gone.
+    pub fn gone(&mut self, name: &str) {
+        self.links.remove(name);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        if self.links.is_empty() {
+            return vec![if self.listed { "no wired link found".to_owned() } else { "looking for wired links".to_owned() }];
+        }
+        let words = |(name, link): (&String, &Link)| match (link.carrier, link.addresses.as_slice()) {
+            (None, _) => format!("{name} is being brought up"),
+            (Some(false), _) => format!("{name} has no carrier; is the cable plugged in?"),
+            (Some(true), []) => format!("{name} is up and waits for an address"),
+            (Some(true), addresses) => format!("{name} {}", addresses.join(", ")),
+        };
+        self.links.iter().map(words).collect()
+    }
 }
 
 impl Status {
@@ -76,16 +133,7 @@ impl Status {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.image.clone(), self.activity()];
         lines.push(format!("state {}", self.state));
-        if self.links.is_empty() {
-            lines.push("network: no wired link found".to_owned());
-        }
-        for (name, link) in &self.links {
-            lines.push(match (link.up, link.addresses.as_slice()) {
-                (false, _) => format!("network: {name} has no carrier; is the cable plugged in?"),
-                (true, []) => format!("network: {name} is up and waits for an address"),
-                (true, addresses) => format!("network: {name} {}", addresses.join(", ")),
-            });
-        }
+        lines.extend(self.network.lines().iter().map(|line| format!("network: {line}")));
         if let Some((severity, text)) = &self.health {
             lines.push(match severity {
                 Severity::Well => format!("health: {text}"),
@@ -108,7 +156,7 @@ impl Status {
             Activity::Starting { ready, of } => format!("starting: {ready} of {of} services are ready"),
             Activity::Running if self.unwell.is_empty() => "running: all services are ready".to_owned(),
             Activity::Running => format!("running: {} not well", count(self.unwell.len(), "service is", "services are")),
-            Activity::GoingDown(what) => what.to_owned(),
+            Activity::GoingDown(ending) => format!("going down to {}", ending.words()),
         }
     }
 }
@@ -142,11 +190,13 @@ mod tests {
     use super::*;
 
     fn well() -> Status {
+        let mut network = Network::default();
+        network.address("eth0".into(), "10.0.0.5/24 by 10.0.0.1".into());
         Status {
             image: "shoal 1 (amd64)".into(),
             activity: Activity::Running,
             state: "on /dev/sda3".into(),
-            links: BTreeMap::from([("eth0".into(), Link { up: true, addresses: vec!["10.0.0.5/24 by 10.0.0.1".into()] })]),
+            network,
             unwell: Vec::new(),
             troubles: Vec::new(),
             health: None,
@@ -161,8 +211,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_reason() {
+        let mut network = Network::default();
+        network.carrier("eth0".into(), false);
         let status = Status {
-            links: BTreeMap::from([("eth0".into(), Link::default())]),
+            network,
             unwell: vec![("containerd".into(), "backoff", "exited with 1".into())],
             troubles: vec!["the clock was reset".into()],
             health: Some((Severity::Error, "no leader".into())),
@@ -172,6 +224,27 @@ mod tests {
         assert_eq!(lines[1], "running: 1 service is not well");
         assert_eq!(lines[3], "network: eth0 has no carrier; is the cable plugged in?");
         assert_eq!(lines[4..], ["health: ERROR: no leader", "service containerd: backoff: exited with 1", "trouble: the clock was reset"]);
+    }
+
+    #[test]
+    fn a_link_is_shown_from_the_moment_it_is_seen_until_it_is_gone() {
+        let mut network = Network::default();
+        assert_eq!(network.lines(), ["looking for wired links"]);
+        network.found("eth0".into());
+        assert_eq!(network.lines(), ["eth0 is being brought up"]);
+        network.listed();
+        network.carrier("eth0".into(), false);
+        assert_eq!(network.lines(), ["eth0 has no carrier; is the cable plugged in?"]);
+        network.carrier("eth0".into(), true);
+        assert_eq!(network.lines(), ["eth0 is up and waits for an address"]);
+        network.address("eth0".into(), "10.0.0.5".into());
+        network.address("eth0".into(), "10.0.0.5".into());
+        assert_eq!(network.lines(), ["eth0 10.0.0.5"]);
+        network.carrier("eth0".into(), false);
+        network.carrier("eth0".into(), true);
+        assert_eq!(network.lines(), ["eth0 is up and waits for an address"]);
+        network.gone("eth0");
+        assert_eq!(network.lines(), ["no wired link found"]);
     }
 
     #[test]

@@ -41,6 +41,53 @@ pub enum Ending {
     Halt,
 }
 
+impl Ending {
+    /// The ending in words, as in "going down to …".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Reboot => "reboot",
+            Self::PowerOff => "power off",
+            Self::Halt => "halt",
+        }
+    }
+}
+
+/// What makes a box go down from outside its services: people at the machine, and signals. Heard from the first step of the boot on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The power button: KEY_POWER of an input device (linux/input-event-codes.h).
+    PowerButton,
+    /// Ctrl-alt-del, which the kernel hands to PID 1 as SIGINT (reboot(2), `LINUX_REBOOT_CMD_CAD_OFF`).
+    CtrlAltDel,
+    /// SIGTERM.
+    Terminate,
+    /// SIGPWR: the power is about to fail (signal(7)).
+    PowerFailure,
+}
+
+impl Cause {
+    /// What the box does because of it.
+    #[must_use]
+    pub const fn ending(self) -> Ending {
+        match self {
+            Self::PowerButton | Self::PowerFailure => Ending::PowerOff,
+            Self::CtrlAltDel | Self::Terminate => Ending::Reboot,
+        }
+    }
+
+    /// The cause in words, for the console.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::PowerButton => "the power button was pressed",
+            Self::CtrlAltDel => "ctrl-alt-del was pressed",
+            Self::Terminate => "PID 1 was asked to end (SIGTERM)",
+            Self::PowerFailure => "the power is about to fail (SIGPWR)",
+        }
+    }
+}
+
 /// The phases above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -112,5 +159,16 @@ impl Shutdown {
         self.phase = next;
         self.until = now.plus(limit);
         Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_power_button_switches_off_and_ctrl_alt_del_reboots() {
+        assert_eq!([Cause::PowerButton, Cause::PowerFailure].map(Cause::ending), [Ending::PowerOff; 2]);
+        assert_eq!([Cause::CtrlAltDel, Cause::Terminate].map(Cause::ending), [Ending::Reboot; 2]);
     }
 }

@@ -1,7 +1,6 @@
-//! Which links there are, and which have a carrier.
+//! Which links there are, and which have a carrier: does what [`shoal_init_core::link`] decides.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -13,21 +12,27 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, Address
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use rtnetlink::sys::SocketAddr;
 use rtnetlink::{LinkMessageBuilder, LinkUnspec};
-use shoal_init_core::link::Link;
+use shoal_init_core::link::{Effect, Link, Links, Sighting};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{NetworkEvent, Shared, lease};
 
-/// A link of ours.
+/// What is kept of a link of ours.
+#[derive(Debug, Default)]
 struct Ours {
-    name: String,
     hardware_address: Vec<u8>,
     /// The task that keeps its lease while it has a carrier.
     task: Option<JoinHandle<()>>,
     /// The last lease, which outlives the task.
     lease: watch::Sender<Option<DhcpV4Lease>>,
-    carrier: bool,
+}
+
+/// Does what [`Links`] decides.
+struct Follower {
+    shared: Shared,
+    links: Links,
+    ours: BTreeMap<u32, Ours>,
 }
 
 /// Follows the links of the box for ever.
@@ -35,11 +40,11 @@ pub(super) async fn follow(
     shared: Shared,
     mut messages: impl futures_util::Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Unpin,
 ) {
-    let mut links: BTreeMap<u32, Ours> = BTreeMap::new();
+    let mut follower = Follower { shared: shared.clone(), links: Links::default(), ours: BTreeMap::new() };
     let mut present = shared.netlink.link().get().execute();
     loop {
         match present.try_next().await {
-            Ok(Some(message)) => seen(&shared, &mut links, &message).await,
+            Ok(Some(message)) => follower.seen(&message).await,
             Ok(None) => break,
             Err(error) => {
                 shared.tell(NetworkEvent::Trouble(format!("cannot list the network links: {error}"))).await;
@@ -47,68 +52,80 @@ pub(super) async fn follow(
             }
         }
     }
+    shared.tell(NetworkEvent::Listed).await;
     while let Some((message, _)) = messages.next().await {
         match message.payload {
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => seen(&shared, &mut links, &message).await,
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message)) => gone(&shared, &mut links, message.header.index).await,
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(message)) => address(&shared, &links, &message).await,
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => follower.seen(&message).await,
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message)) => follower.gone(message.header.index).await,
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(message)) => follower.address(&message).await,
             _ => {}
         }
     }
     shared.tell(NetworkEvent::Trouble("the kernel tells no more about network links; reboot to get them back".into())).await;
 }
 
-/// A link has appeared or changed.
-async fn seen(shared: &Shared, links: &mut BTreeMap<u32, Ours>, message: &LinkMessage) {
-    let index = message.header.index;
-    let link = described(message);
-    if message.header.flags.contains(LinkFlags::Loopback) && !message.header.flags.contains(LinkFlags::Up) {
-        bring_up(shared, index, &link.name).await;
-    }
-    if !link.is_ours() {
-        // It may have been taken into a bridge or a bond.
-        gone(shared, links, index).await;
-        return;
-    }
-    if let Entry::Vacant(vacant) = links.entry(index) {
-        prepare(shared, index, &link.name).await;
+impl Follower {
+    /// A link has appeared or changed.
+    async fn seen(&mut self, message: &LinkMessage) {
+        let sighting = described(message);
+        if message.header.flags.contains(LinkFlags::Loopback) && !sighting.up {
+            bring_up(&self.shared, sighting.index, &sighting.link.name).await;
+        }
         let hardware_address =
             attribute(message, |attribute| if let LinkAttribute::Address(bytes) = attribute { Some(bytes.clone()) } else { None });
-        let ours = Ours {
-            name: link.name.clone(),
-            hardware_address: hardware_address.unwrap_or_default(),
-            task: None,
-            lease: watch::Sender::new(None),
-            carrier: false,
-        };
-        vacant.insert(ours);
+        for effect in self.links.seen(&sighting) {
+            self.act(effect, hardware_address.as_deref()).await;
+        }
     }
-    let Some(ours) = links.get_mut(&index) else { return };
-    let carrier = message.header.flags.contains(LinkFlags::LowerUp);
-    if carrier == ours.carrier {
-        return;
-    }
-    ours.carrier = carrier;
-    if let Some(task) = ours.task.take() {
-        task.abort();
-    }
-    if carrier && shared.settings.dhcp4 {
-        let link = lease::LinkIdentity { index, name: ours.name.clone(), hardware_address: ours.hardware_address.clone() };
-        ours.task = Some(tokio::spawn(lease::keep(shared.clone(), link, ours.lease.clone())));
-    }
-    shared.tell(NetworkEvent::Link { name: ours.name.clone(), up: carrier }).await;
-}
 
-/// A link is gone, or is not ours any more.
-async fn gone(shared: &Shared, links: &mut BTreeMap<u32, Ours>, index: u32) {
-    let Some(ours) = links.remove(&index) else { return };
-    if let Some(task) = ours.task {
-        task.abort();
+    /// A link is gone.
+    async fn gone(&mut self, index: u32) {
+        for effect in self.links.gone(index) {
+            self.act(effect, None).await;
+        }
     }
-    if let Err(error) = shared.name_servers(index, None) {
-        shared.tell(NetworkEvent::Trouble(format!("cannot list the name servers: {error}"))).await;
+
+    async fn act(&mut self, effect: Effect, hardware_address: Option<&[u8]>) {
+        match effect {
+            Effect::Take { index, name } => {
+                self.ours.insert(index, Ours { hardware_address: hardware_address.unwrap_or_default().to_vec(), ..Ours::default() });
+                self.shared.tell(NetworkEvent::Found { link: name.clone() }).await;
+                prepare(&self.shared, index, &name).await;
+            }
+            Effect::Carrier { index, name, carrier } => {
+                let Some(ours) = self.ours.get_mut(&index) else { return };
+                if let Some(task) = ours.task.take() {
+                    task.abort();
+                }
+                if carrier && self.shared.settings.dhcp4 {
+                    let link = lease::LinkIdentity { index, name: name.clone(), hardware_address: ours.hardware_address.clone() };
+                    ours.task = Some(tokio::spawn(lease::keep(self.shared.clone(), link, ours.lease.clone())));
+                }
+                self.shared.tell(NetworkEvent::Carrier { link: name, carrier }).await;
+            }
+            Effect::Drop { index, name } => {
+                if let Some(task) = self.ours.remove(&index).and_then(|ours| ours.task) {
+                    task.abort();
+                }
+                if let Err(error) = self.shared.name_servers(index, None) {
+                    self.shared.tell(NetworkEvent::Trouble(format!("cannot list the name servers: {error}"))).await;
+                }
+                self.shared.tell(NetworkEvent::Gone { link: name }).await;
+            }
+        }
     }
-    shared.tell(NetworkEvent::Link { name: ours.name, up: false }).await;
+
+    /// An IPv6 address of the whole network has been made from an advertisement.
+    async fn address(&self, message: &AddressMessage) {
+        let Some(name) = self.links.name(message.header.index) else { return };
+        let found = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address @ IpAddr::V6(_)) => Some(*address),
+            _ => None,
+        });
+        if let (AddressScope::Universe, Some(address)) = (message.header.scope, found) {
+            self.shared.tell(NetworkEvent::Address { link: name.to_owned(), address, gateway: None }).await;
+        }
+    }
 }
 
 /// Sets what must be set before a link comes up, then brings it up.
@@ -128,30 +145,20 @@ async fn bring_up(shared: &Shared, index: u32, name: &str) {
     }
 }
 
-/// An IPv6 address of the whole network has been made from an advertisement.
-async fn address(shared: &Shared, links: &BTreeMap<u32, Ours>, message: &AddressMessage) {
-    let Some(ours) = links.get(&message.header.index) else { return };
-    let found = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(address @ IpAddr::V6(_)) => Some(*address),
-        _ => None,
-    });
-    if let (AddressScope::Universe, Some(address)) = (message.header.scope, found) {
-        shared.tell(NetworkEvent::Address { link: ours.name.clone(), address, gateway: None }).await;
-    }
-}
-
 /// A link as netlink and sysfs show it.
-fn described(message: &LinkMessage) -> Link {
+fn described(message: &LinkMessage) -> Sighting {
     let name = attribute(message, |attribute| if let LinkAttribute::IfName(name) = attribute { Some(name.clone()) } else { None })
         .unwrap_or_default();
     let folder = Path::new("/sys/class/net").join(&name);
-    Link {
+    let link = Link {
         ethernet: message.header.link_layer_type == LinkLayerType::Ether,
         hardware: folder.join("device").exists(),
         wireless: folder.join("phy80211").exists(),
         enslaved: attribute(message, |attribute| matches!(attribute, LinkAttribute::Controller(_)).then_some(())).is_some(),
         name,
-    }
+    };
+    let flags = message.header.flags;
+    Sighting { index: message.header.index, link, up: flags.contains(LinkFlags::Up), carrier: flags.contains(LinkFlags::LowerUp) }
 }
 
 fn attribute<T>(message: &LinkMessage, of: impl FnMut(&LinkAttribute) -> Option<T>) -> Option<T> {

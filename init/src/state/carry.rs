@@ -4,7 +4,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -86,17 +85,17 @@ pub(super) enum CarryError {
         /// Its exit code.
         code: i32,
     },
-    /// PID 1 has gone on without it.
-    #[error("it took too long")]
-    Abandoned,
+    /// PID 1 has gone on without it, or the box goes down. Everything that was begun is whole.
+    #[error("nobody waits for it any more")]
+    Unwanted,
 }
 
 fn doing(doing: String) -> impl FnOnce(io::Error) -> CarryError {
     |source| CarryError::Kernel { doing, source }
 }
 
-/// Decides and carries out; ends with the partition mounted at `place`. Between steps it looks whether anybody still waits.
-pub(super) fn out(medium: &Medium, minimum_bytes: u64, place: &str, abandoned: &AtomicBool) -> Result<Mounted, CarryError> {
+/// Decides and carries out; ends with the partition mounted at `place`, or between two steps if it is `unwanted`.
+pub(super) fn out(medium: &Medium, minimum_bytes: u64, place: &str, unwanted: impl Fn() -> bool) -> Result<Mounted, CarryError> {
     if medium.sector_bytes != SECTOR_BYTES {
         return Err(CarryError::Sectors { disk: medium.name.clone(), bytes: medium.sector_bytes });
     }
@@ -109,20 +108,26 @@ pub(super) fn out(medium: &Medium, minimum_bytes: u64, place: &str, abandoned: &
     if plan.formats {
         say::line(&format!("making a state partition on {disk}"));
     }
-    for step in &plan.steps {
-        if abandoned.load(Ordering::Relaxed) {
-            return Err(CarryError::Abandoned);
-        }
-        match step {
-            Step::Write(writes) => write_sectors(&disk, writes).map_err(doing(format!("write the partition table of {disk}")))?,
-            Step::Announce(partition) => announce(&disk, medium, partition)?,
-            Step::Wipe(partition) => wipe(&device, partition).map_err(doing(format!("wipe {device}")))?,
-            Step::Format(_) => format(&device)?,
-            Step::Check(_) => check(&device)?,
-            Step::Mount(_) => mount_and_grow(&device, place)?,
-        }
-    }
+    each(&plan.steps, unwanted, |step| match step {
+        Step::Write(writes) => write_sectors(&disk, writes).map_err(doing(format!("write the partition table of {disk}"))),
+        Step::Announce(partition) => announce(&disk, medium, partition),
+        Step::Wipe(partition) => wipe(&device, partition).map_err(doing(format!("wipe {device}"))),
+        Step::Format(_) => format(&device),
+        Step::Check(_) => check(&device),
+        Step::Mount(_) => mount_and_grow(&device, place),
+    })?;
     Ok(Mounted { device, bytes: plan.partition.bytes() })
+}
+
+/// Does one step after the other. Ends between two of them, as a power cut there would, when it is `unwanted`; never inside one.
+fn each<T>(steps: &[T], unwanted: impl Fn() -> bool, mut act: impl FnMut(&T) -> Result<(), CarryError>) -> Result<(), CarryError> {
+    for step in steps {
+        if unwanted() {
+            return Err(CarryError::Unwanted);
+        }
+        act(step)?;
+    }
+    Ok(())
 }
 
 /// Path of a partition: `/dev/sda5`, `/dev/nvme0n1p5`.
@@ -228,6 +233,23 @@ fn mount_and_grow(device: &str, place: &str) -> Result<(), CarryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_that_nobody_wants_any_more_ends_behind_the_step_that_runs() {
+        let unwanted = std::cell::Cell::new(false);
+        let mut done = Vec::new();
+        let outcome = each(
+            &["write", "wipe", "format"],
+            || unwanted.get(),
+            |step| {
+                unwanted.set(*step == "wipe");
+                done.push(*step);
+                Ok(())
+            },
+        );
+        assert!(matches!(outcome, Err(CarryError::Unwanted)));
+        assert_eq!(done, ["write", "wipe"]);
+    }
 
     #[test]
     fn partitions_of_disks_that_end_in_a_digit_have_a_p() {

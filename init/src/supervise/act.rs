@@ -6,13 +6,12 @@ use shoal_init_core::order::ServiceId;
 use shoal_init_core::ring::Line;
 use shoal_init_core::screen::Activity;
 use shoal_init_core::service::State;
-use shoal_init_core::shutdown::{Ending, Phase};
+use shoal_init_core::shutdown::Phase;
 use shoal_init_core::supervisor::{Effect, Input};
 
 use super::notify::Socket;
 use super::output::{self, Writer};
 use super::{Loop, now, processes};
-use crate::handoff::LastAct;
 
 impl Loop {
     /// Does one effect; what comes of it waits in `inputs`.
@@ -59,7 +58,7 @@ impl Loop {
                 }
             }
             Effect::Phase(phase) => self.say_phase(phase),
-            Effect::Act(ending) => self.last = Some(last_act(ending)),
+            Effect::Act(ending) => self.last = Some(ending),
         }
     }
 
@@ -117,11 +116,7 @@ impl Loop {
     pub(super) fn show(&mut self) {
         let units = self.supervisor.units();
         self.status.activity = match self.supervisor.shutdown() {
-            Some(shutdown) => Activity::GoingDown(match shutdown.ending() {
-                Ending::Reboot => "going down to reboot",
-                Ending::PowerOff => "going down to power off",
-                Ending::Halt => "going down to halt",
-            }),
+            Some(shutdown) => Activity::GoingDown(shutdown.ending()),
             None if self.up => Activity::Running,
             None => {
                 let ready = units.iter().filter(|unit| matches!(unit.state(), State::Running | State::Done)).count();
@@ -131,13 +126,5 @@ impl Loop {
         let unwell = self.supervisor.unwell();
         self.status.unwell = unwell.map(|unit| (unit.spec().name.clone(), unit.state().word(), unit.detail().to_owned())).collect();
         self.console.status(self.status.lines());
-    }
-}
-
-fn last_act(ending: Ending) -> LastAct {
-    match ending {
-        Ending::Reboot => LastAct::Reboot,
-        Ending::PowerOff => LastAct::PowerOff,
-        Ending::Halt => LastAct::Halt,
     }
 }

@@ -8,16 +8,15 @@
 //! |---|---|---|
 //! | `output::read` | process of a service | lines to its log and the console |
 //! | `notify::Socket::listen` | process that says READY=1 itself | [`Event::Ready`] |
-//! | `buttons::watch` | box, and one for each input device | [`Event::PowerButton`] |
+//! | `power`'s, from the boot on | signal, box, and input device | [`Event::Asked`] |
 //! | `answer::watch_holder` | inhibitor lock | [`Event::Released`] |
-//! | the bus's | client | [`Event::Asked`] |
+//! | the bus's | client | [`Event::Request`] |
 //! | the console's | terminal | nothing |
 //!
 //! The loop also keeps the hardware watchdog quiet, so a loop that hangs ends in a reset.
 
 mod act;
 mod answer;
-mod buttons;
 mod groups;
 pub(crate) mod launch;
 mod notify;
@@ -33,8 +32,8 @@ use std::time::Duration;
 use shoal_init_core::inhibit::LockId;
 use shoal_init_core::now::Now;
 use shoal_init_core::order::ServiceId;
-use shoal_init_core::screen::{Activity, Status};
-use shoal_init_core::shutdown::Ending;
+use shoal_init_core::screen::{self, Activity, Status};
+use shoal_init_core::shutdown::{Cause, Ending};
 use shoal_init_core::supervisor::{Input, Supervisor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -47,15 +46,12 @@ use self::processes::{Processes, Reaped};
 use crate::bus::{self, Bus, Request};
 use crate::console::Console;
 use crate::fault::Fault;
-use crate::handoff::{Handoff, LastAct, StateMedium};
+use crate::handoff::{Handoff, StateMedium};
 use crate::network::NetworkEvent;
 use crate::watchdog::Watchdog;
 
 /// Events and requests that wait for the loop. Their senders wait when it is hit.
 const EVENTS_WAITING: usize = 64;
-
-/// Number of SIGPWR, which signal(7) gives as 30 on x86 and Arm.
-const SIGPWR: i32 = 30;
 
 /// Time for the last words to reach the terminals before the box goes down.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -71,10 +67,8 @@ const OWN_BINARY: &str = "/proc/self/exe";
 pub(crate) enum Event {
     /// A child has ended (SIGCHLD); which, waitpid(2) will say.
     Child,
-    /// A signal that asks for the end of the box.
-    End(Ending),
-    /// The power button was pressed.
-    PowerButton,
+    /// Somebody ends the box from outside.
+    Asked(Cause),
     /// A process said READY=1.
     Ready {
         /// Whose process it is.
@@ -84,8 +78,8 @@ pub(crate) enum Event {
     },
     /// A lock's holder has closed it, or is gone.
     Released(LockId),
-    /// A client asks.
-    Asked(Request),
+    /// A client of the bus wants something.
+    Request(Request),
     /// The network has news; none: its task has ended.
     Network(Option<NetworkEvent>),
     /// The supervisor's deadline has come.
@@ -98,7 +92,6 @@ pub(crate) enum Event {
 struct Places {
     bus: PathBuf,
     notify: PathBuf,
-    input: Option<PathBuf>,
     slice: Option<PathBuf>,
     launcher: Option<PathBuf>,
 }
@@ -118,7 +111,7 @@ struct Loop {
     inputs: VecDeque<Input>,
     up: bool,
     fault: Option<Fault>,
-    last: Option<LastAct>,
+    last: Option<Ending>,
 }
 
 /// Time since the boot.
@@ -129,15 +122,10 @@ pub(crate) fn now() -> Now {
 /// Runs the services of a booted box until it goes down; every service has ended when it returns.
 ///
 /// Must run on a current-thread tokio runtime, whose other tasks share its thread.
-pub(crate) async fn run(handoff: Handoff) -> LastAct {
-    // From now on ctrl-alt-del is a SIGINT to us instead of a reset. Not on a developer's machine, though.
-    if rustix::process::getpid().is_init() {
-        let _ = rustix::system::reboot(rustix::system::RebootCommand::CadOff);
-    }
+pub(crate) async fn run(handoff: Handoff) -> Ending {
     let places = Places {
         bus: bus::SOCKET.into(),
         notify: notify::DIRECTORY.into(),
-        input: Some(buttons::DIRECTORY.into()),
         slice: Some(groups::SLICE.into()),
         launcher: Some(OWN_BINARY.into()),
     };
@@ -145,10 +133,10 @@ pub(crate) async fn run(handoff: Handoff) -> LastAct {
     run_at(handoff, places, console).await
 }
 
-async fn run_at(handoff: Handoff, places: Places, console: Console) -> LastAct {
+async fn run_at(handoff: Handoff, places: Places, console: Console) -> Ending {
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
-    let (requests, asked) = mpsc::channel(EVENTS_WAITING);
-    let Handoff { boot, services, state, watchdog, network, notes, fault } = handoff;
+    let (requests, requested) = mpsc::channel(EVENTS_WAITING);
+    let Handoff { boot, services, state, watchdog, causes, network, notes, fault } = handoff;
     let mut troubles = notes;
 
     let image = format!("{} ({})", boot.image.name, boot.image.arch);
@@ -163,16 +151,11 @@ async fn run_at(handoff: Handoff, places: Places, console: Console) -> LastAct {
         let groups = Groups::new(slice);
         groups.map_err(|error| troubles.push(format!("services run without limits: {error}"))).ok()
     });
-    if let Some(input) = places.input {
-        let events = events.clone();
-        // Without inotify the box has no power button; everything else works.
-        tokio::spawn(async move { drop(buttons::watch(input, events).await) });
-    }
     let status = Status {
         image: format!("{} {} ({})", boot.image.name, boot.image.version, boot.image.arch),
         activity: Activity::Starting { ready: 0, of: services.services.len() },
         state: state_words,
-        links: BTreeMap::new(),
+        network: screen::Network::default(),
         unwell: Vec::new(),
         troubles: Vec::new(),
         health: None,
@@ -193,7 +176,7 @@ async fn run_at(handoff: Handoff, places: Places, console: Console) -> LastAct {
         last: None,
     };
     troubles.into_iter().for_each(|trouble| state.trouble(trouble));
-    let mut sources = match Sources::new(inbox, asked, network, watchdog.as_ref()) {
+    let mut sources = match Sources::new(inbox, requested, causes, network, watchdog.as_ref()) {
         Ok(sources) => sources,
         // Without signals no child could be reaped. A reboot may help, and boot counting sees it.
         Err(error) => panic!("cannot listen to signals: {error}"),
@@ -202,7 +185,7 @@ async fn run_at(handoff: Handoff, places: Places, console: Console) -> LastAct {
 }
 
 impl Loop {
-    async fn turn(mut self, mut watchdog: Option<Watchdog>, sources: &mut Sources) -> LastAct {
+    async fn turn(mut self, mut watchdog: Option<Watchdog>, sources: &mut Sources) -> Ending {
         self.feed(Input::Timer);
         loop {
             self.show();
@@ -214,15 +197,14 @@ impl Loop {
             let deadline = self.supervisor.deadline().map(|deadline| Instant::now() + deadline.since(now()));
             match sources.next(deadline).await {
                 Event::Child => self.reap(),
-                Event::End(ending) => self.feed(Input::Shutdown(ending)),
-                Event::PowerButton => {
-                    self.console.say("the power button was pressed");
-                    self.feed(Input::Shutdown(Ending::PowerOff));
+                Event::Asked(cause) => {
+                    self.console.say(cause.words());
+                    self.feed(Input::Shutdown(cause.ending()));
                 }
                 Event::Ready { id, pid } if self.supervisor.unit(id).pid() == Some(pid) => self.feed(Input::Ready { id }),
                 Event::Ready { .. } => {}
                 Event::Released(lock) => self.feed(Input::Released(lock)),
-                Event::Asked(request) => self.answer(request),
+                Event::Request(request) => self.answer(request),
                 Event::Network(event) => self.network(event),
                 Event::Deadline => self.feed(Input::Timer),
                 Event::KeepAlive => {
@@ -262,26 +244,22 @@ impl Loop {
 
     fn network(&mut self, event: Option<NetworkEvent>) {
         match event {
-            Some(NetworkEvent::Link { name, up }) => {
-                let link = self.status.links.entry(name).or_default();
-                link.up = up;
-                if !up {
-                    link.addresses.clear();
-                }
-            }
+            Some(NetworkEvent::Found { link }) => self.status.network.found(link),
+            Some(NetworkEvent::Listed) => self.status.network.listed(),
+            Some(NetworkEvent::Carrier { link, carrier }) => self.status.network.carrier(link, carrier),
+            Some(NetworkEvent::Gone { link }) => self.status.network.gone(&link),
             Some(NetworkEvent::Address { link, address, gateway }) => {
                 let words = match gateway {
                     Some(gateway) => format!("{address} by {gateway}"),
                     None => address.to_string(),
                 };
-                let link = self.status.links.entry(link).or_default();
-                link.up = true;
-                if !link.addresses.contains(&words) {
-                    link.addresses.push(words);
-                }
+                self.status.network.address(link, words);
             }
             Some(NetworkEvent::Trouble(trouble)) => self.trouble(trouble),
-            None => self.trouble("nobody looks after the network any more; a reboot will help".to_owned()),
+            None => {
+                self.status.network.listed();
+                self.trouble("nobody looks after the network any more; a reboot will help".to_owned());
+            }
         }
     }
 
@@ -312,11 +290,9 @@ impl Loop {
 /// All that the loop waits for.
 struct Sources {
     child: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-    power: Signal,
     inbox: mpsc::Receiver<Event>,
-    asked: mpsc::Receiver<Request>,
+    requested: mpsc::Receiver<Request>,
+    causes: mpsc::Receiver<Cause>,
     network: Option<mpsc::Receiver<NetworkEvent>>,
     keep_alive: Option<tokio::time::Interval>,
 }
@@ -324,7 +300,8 @@ struct Sources {
 impl Sources {
     fn new(
         inbox: mpsc::Receiver<Event>,
-        asked: mpsc::Receiver<Request>,
+        requested: mpsc::Receiver<Request>,
+        causes: mpsc::Receiver<Cause>,
         network: mpsc::Receiver<NetworkEvent>,
         watchdog: Option<&Watchdog>,
     ) -> std::io::Result<Self> {
@@ -333,27 +310,16 @@ impl Sources {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         });
-        Ok(Self {
-            child: signal(SignalKind::child())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            power: signal(SignalKind::from_raw(SIGPWR))?,
-            inbox,
-            asked,
-            network: Some(network),
-            keep_alive,
-        })
+        Ok(Self { child: signal(SignalKind::child())?, inbox, requested, causes, network: Some(network), keep_alive })
     }
 
     /// Waits for whatever comes first.
     async fn next(&mut self, deadline: Option<Instant>) -> Event {
         tokio::select! {
             _ = self.child.recv() => Event::Child,
-            _ = self.interrupt.recv() => Event::End(Ending::Reboot),
-            _ = self.terminate.recv() => Event::End(Ending::Reboot),
-            _ = self.power.recv() => Event::End(Ending::PowerOff),
+            Some(cause) = self.causes.recv() => Event::Asked(cause),
             Some(event) = self.inbox.recv() => event,
-            Some(request) = self.asked.recv() => Event::Asked(request),
+            Some(request) = self.requested.recv() => Event::Request(request),
             event = received(&mut self.network) => {
                 if event.is_none() {
                     self.network = None;
@@ -373,7 +339,8 @@ async fn received<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+/// Comes at `deadline`; never, without one.
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -45,12 +45,18 @@ struct World {
     directory: tempfile::TempDir,
     lines: tokio::io::Lines<BufReader<tokio::net::UnixStream>>,
     shown: Vec<String>,
-    running: tokio::task::JoinHandle<LastAct>,
-    _network: mpsc::Sender<NetworkEvent>,
+    running: tokio::task::JoinHandle<Ending>,
+    network: mpsc::Sender<NetworkEvent>,
+    causes: mpsc::Sender<Cause>,
 }
 
 impl World {
     fn start(services: &str) -> Self {
+        Self::start_with(services, mpsc::channel(1))
+    }
+
+    /// Starts with what was heard from outside while the box booted.
+    fn start_with(services: &str, (causes, heard): (mpsc::Sender<Cause>, mpsc::Receiver<Cause>)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let services = services.replace("DIRECTORY", directory.path().to_str().unwrap());
         let (network, events) = mpsc::channel(1);
@@ -59,12 +65,12 @@ impl World {
             services: Services::parse(&services).unwrap(),
             state: StateMedium::Ram { reason: "this is a test".into() },
             watchdog: None,
+            causes: heard,
             network: events,
             notes: vec!["a note of the boot".into()],
             fault: None,
         };
-        let places =
-            Places { bus: directory.path().join("bus"), notify: directory.path().join("notify"), input: None, slice: None, launcher: None };
+        let places = Places { bus: directory.path().join("bus"), notify: directory.path().join("notify"), slice: None, launcher: None };
         let (ours, theirs) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -72,7 +78,7 @@ impl World {
         console.add("ttyS0", OwnedFd::from(theirs).into());
         let lines = BufReader::new(tokio::net::UnixStream::from_std(ours).unwrap()).lines();
         let running = tokio::spawn(run_at(handoff, places, console));
-        Self { directory, lines, shown: Vec::new(), running, _network: network }
+        Self { directory, lines, shown: Vec::new(), running, network, causes }
     }
 
     /// A line of the console that contains `text`: one that was shown before, or else the first that comes. What PID 1 says and what
@@ -110,17 +116,21 @@ impl World {
         self.init().await.call("ListServices", &()).await.unwrap()
     }
 
-    async fn end(self) -> LastAct {
+    async fn end(self) -> Ending {
         let ended = async {
             self.init().await.call_method("PowerOff", &()).await.unwrap();
-            let Self { mut lines, running, .. } = self;
-            // Somebody must read the console, or its last words would wait for their limit.
-            let reader = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            let last = running.await.unwrap();
-            reader.abort();
-            last
+            self.goes_down().await
         };
         tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the box never went down")
+    }
+
+    async fn goes_down(self) -> Ending {
+        let Self { mut lines, running, .. } = self;
+        // Somebody must read the console, or its last words would wait for their limit.
+        let reader = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let last = running.await.unwrap();
+        reader.abort();
+        last
     }
 }
 
@@ -138,13 +148,14 @@ async fn services_run_in_order_show_what_they_print_and_are_stopped() {
         kind = "oneshot"
         "#,
     );
-    assert_eq!(world.wait_for("[second]").await, "[second] made by first");
+    // A service that need not say so is ready before it prints anything.
     world.wait_for("all services are ready").await;
+    assert_eq!(world.wait_for("[second]").await, "[second] made by first");
     let rows = world.list().await;
     assert_eq!((rows[0].1.as_str(), rows[1].1.as_str()), ("running", "done"));
     let log: Vec<(u64, String, String)> = world.init().await.call("Log", &("second", 10_u32)).await.unwrap();
     assert_eq!((log[0].1.as_str(), log[0].2.as_str()), ("info", "made by first"));
-    assert_eq!(world.end().await, LastAct::PowerOff);
+    assert_eq!(world.end().await, Ending::PowerOff);
 }
 
 #[tokio::test]
@@ -164,7 +175,7 @@ async fn a_service_that_crashes_in_a_loop_is_restarted_and_named_and_the_rest_go
     let rows = world.list().await;
     assert!(rows[0].3 >= 1, "no restart was counted");
     assert_eq!(rows[1].1, "running");
-    assert_eq!(world.end().await, LastAct::PowerOff);
+    assert_eq!(world.end().await, Ending::PowerOff);
 }
 
 #[tokio::test]
@@ -173,7 +184,7 @@ async fn a_program_that_does_not_exist_is_said_in_words() {
     let line = world.wait_for("could not be started").await;
     assert!(line.contains("No such file or directory"), "{line}");
     world.wait_for("service gone is failed").await;
-    assert_eq!(world.end().await, LastAct::PowerOff);
+    assert_eq!(world.end().await, Ending::PowerOff);
 }
 
 #[tokio::test]
@@ -182,7 +193,7 @@ async fn a_service_that_prints_without_end_holds_nobody_up() {
     world.wait_for("[loud] y").await;
     // The loop answers although the output never ends.
     assert_eq!(world.list().await[0].1, "running");
-    assert_eq!(world.end().await, LastAct::PowerOff);
+    assert_eq!(world.end().await, Ending::PowerOff);
 }
 
 #[tokio::test]
@@ -210,7 +221,7 @@ async fn readiness_by_socket_and_by_word_is_waited_for() {
     let socket = line.rsplit(' ').next().unwrap();
     std::os::unix::net::UnixDatagram::unbound().unwrap().send_to(b"READY=1", socket).unwrap();
     world.wait_for("all services are ready").await;
-    assert_eq!(world.end().await, LastAct::PowerOff);
+    assert_eq!(world.end().await, Ending::PowerOff);
 }
 
 #[tokio::test]
@@ -230,7 +241,37 @@ async fn a_lock_delays_the_shutdown_until_its_descriptor_is_closed() {
     assert_eq!(world.list().await[0].1, "running");
     drop(lock);
     world.wait_for("service a is stopped").await;
-    assert_eq!(world.running.await.unwrap(), LastAct::Reboot);
+    assert_eq!(world.running.await.unwrap(), Ending::Reboot);
+}
+
+#[tokio::test]
+async fn a_press_that_the_boot_has_not_heard_any_more_switches_off() {
+    let (causes, heard) = mpsc::channel(1);
+    causes.send(Cause::PowerButton).await.unwrap();
+    let services = "[[service]]\nname = \"a\"\nexec = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"]\n";
+    let mut world = World::start_with(services, (causes, heard));
+    world.wait_for("the power button was pressed").await;
+    assert_eq!(world.goes_down().await, Ending::PowerOff);
+}
+
+#[tokio::test]
+async fn ctrl_alt_del_reboots_a_box_that_runs() {
+    let mut world = World::start("[[service]]\nname = \"a\"\nexec = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"]\n");
+    world.wait_for("all services are ready").await;
+    world.causes.send(Cause::CtrlAltDel).await.unwrap();
+    world.wait_for("ctrl-alt-del was pressed").await;
+    assert_eq!(world.goes_down().await, Ending::Reboot);
+}
+
+#[tokio::test]
+async fn a_link_without_a_carrier_is_on_the_screen() {
+    let mut world = World::start("[[service]]\nname = \"a\"\nexec = [\"/bin/sh\", \"-c\", \"exec sleep 1000\"]\n");
+    let link = || "eth0".to_owned();
+    world.network.send(NetworkEvent::Found { link: link() }).await.unwrap();
+    world.network.send(NetworkEvent::Listed).await.unwrap();
+    world.network.send(NetworkEvent::Carrier { link: link(), carrier: false }).await.unwrap();
+    world.wait_for("network: eth0 has no carrier; is the cable plugged in?").await;
+    assert_eq!(world.end().await, Ending::PowerOff);
 }
 
 #[tokio::test]
@@ -239,5 +280,5 @@ async fn a_client_learns_what_to_do_when_it_names_no_service() {
     world.wait_for("all services are ready").await;
     let error = world.init().await.call_method("RestartService", &("b",)).await.unwrap_err();
     assert!(error.to_string().contains("there is no service `b`; there are: a"), "{error}");
-    assert_eq!(world.end().await, LastAct::PowerOff);
+    assert_eq!(world.end().await, Ending::PowerOff);
 }

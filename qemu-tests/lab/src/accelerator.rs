@@ -6,17 +6,18 @@
 
 mod program;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::Command;
 use std::time::Duration;
 
-use tokio::process::Command;
+use shoal_teardown::TemporaryDirectory;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::machine::Arch;
+use crate::process::Process;
 use crate::qemu::{MODULE_DIR_VARIABLE, Qemu};
 
 /// For the probe. KVM that works takes two seconds; a hang costs this once per boot of the host.
@@ -65,7 +66,7 @@ impl Accelerator {
 
     /// Boots the probe. `false` is an answer; an error means that QEMU could not be run at all.
     pub async fn boots(self, qemu: &Qemu, arch: Arch) -> io::Result<bool> {
-        let directory = tempfile::tempdir()?;
+        let directory = TemporaryDirectory::new("shoal-probe-")?;
         let medium = directory.path().join("medium");
         let boot = medium.join("EFI/BOOT");
         std::fs::create_dir_all(&boot)?;
@@ -95,13 +96,10 @@ impl Accelerator {
         if arch == Arch::X86_64 {
             command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
-        match timeout(PROBE_LIMIT, child.wait()).await {
+        let mut process = Process::spawn(&mut command, File::create(directory.path().join("log"))?)?;
+        match timeout(PROBE_LIMIT, process.wait()).await {
             Ok(status) => Ok(status?.code() == Some(expected)),
-            Err(_) => {
-                child.kill().await?;
-                Ok(false)
-            }
+            Err(_) => process.kill().map(|_| false),
         }
     }
 }

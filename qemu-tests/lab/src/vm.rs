@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use shoal_teardown::TemporaryDirectory;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
@@ -99,7 +100,7 @@ pub struct Vm {
     machine: Machine,
     lab: Lab,
     directory: PathBuf,
-    sockets: tempfile::TempDir,
+    sockets: TemporaryDirectory,
     ports: Vec<Socket>,
     nics: Vec<(PathBuf, [u8; 6])>,
 }
@@ -124,7 +125,7 @@ impl Vm {
         lab.may_run().await.map_err(file(lab.directory()))?;
         fs::create_dir(&directory).map_err(file(&directory))?;
         // Not in the lab's directory: the path of a unix socket has 107 bytes at most.
-        let sockets = tempfile::Builder::new().prefix("shoal-").tempdir().map_err(file(&directory))?;
+        let sockets = TemporaryDirectory::new("shoal-").map_err(file(&directory))?;
         let mut macs = lab.next_macs();
         let (mut ports, mut nics) = (Vec::new(), Vec::new());
         for (number, nic) in machine.nics.iter().enumerate() {
@@ -221,8 +222,9 @@ async fn power_on(machine: &Machine, lab: &Lab, directory: &Path, sockets: &Path
     fs::write(&argv_path, command_line(program, &arguments)).map_err(|source| StartError::File { path: argv_path, source })?;
     let log_path = directory.join("qemu.log");
     let log = File::create(&log_path).map_err(|source| StartError::File { path: log_path.clone(), source })?;
-    let mut process = Process::spawn(program, &arguments, (MODULE_DIR_VARIABLE, &lab.qemu().module_dir), log)
-        .map_err(|source| StartError::Program { program: program.into(), source })?;
+    let mut command = Command::new(program);
+    command.args(&arguments).env(MODULE_DIR_VARIABLE, &lab.qemu().module_dir);
+    let mut process = Process::spawn(&mut command, log).map_err(|source| StartError::Program { program: program.into(), source })?;
     let accept = |listener: UnixListener| async move { listener.accept().await.map(|(stream, _)| stream) };
     let connected = async { tokio::try_join!(accept(console), accept(qmp)) };
     let streams: io::Result<(UnixStream, UnixStream)> = tokio::select! {

@@ -6,6 +6,7 @@
 mod a_container_runs_without_a_boot_medium;
 mod a_crashing_service_stays_alone;
 mod a_hung_init_is_reset;
+mod a_link_without_a_cable_is_shown;
 mod a_panicked_init_reboots;
 mod a_rewritten_stick_forgets;
 mod addresses_come_from_dhcp_and_routers;

@@ -26,6 +26,8 @@ struct Walk<'a> {
     /// The last revision looked at.
     reached: i64,
     budget_bytes: usize,
+    /// Up to here nobody is told what was before: that is forgotten.
+    compact_revision: i64,
     /// The watchers of one key.
     slots: Vec<Slot>,
 }
@@ -48,8 +50,10 @@ impl Walk<'_> {
         for slot in slots.drain(..) {
             let watcher = &self.hub.watchers[slot];
             if watcher.wants(event, revision) {
-                self.bytes += event.size(watcher.prev_kv);
-                let event = WatchEvent { batch: batch.clone(), index, with_prev_kv: watcher.prev_kv };
+                // As in etcd, although it may still be in memory: kube-apiserver takes it for a sign that its watch came too late.
+                let with_prev_kv = watcher.prev_kv && revision > self.compact_revision;
+                self.bytes += event.size(with_prev_kv);
+                let event = WatchEvent { batch: batch.clone(), index, with_prev_kv };
                 self.found.entry(slot).or_default().push(event);
             }
         }
@@ -121,6 +125,7 @@ impl Hub {
             revisions_left: *revisions_left,
             reached: from - 1,
             budget_bytes: budget_bytes.min(RESPONSE_BYTES),
+            compact_revision: store.compact_revision(),
             slots: Vec::new(),
         };
         let recent = self.recent.front().map_or(self.revision + 1, |batch| batch.revision);

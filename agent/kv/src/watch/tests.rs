@@ -185,6 +185,21 @@ fn a_client_that_does_not_read_for_too_long_is_told_so() {
 }
 
 #[test]
+fn who_watches_from_the_compaction_on_is_not_told_what_was_before() {
+    // From history, and from the recent batches.
+    for recent_bytes in [0, usize::MAX] {
+        let mut fixture = Fixture::new(HubLimits { recent_bytes, ..HubLimits::default() });
+        (2..=4).for_each(|_| drop(fixture.put("k", "")));
+        fixture.store.apply(Command::Compact(CompactionRequest { revision: 3 }));
+        let stream = fixture.hub.open().unwrap();
+        fixture.hub.create(stream, &WatchCreateRequest { start_revision: 3, prev_kv: true, ..prefix("k") });
+        let [_, WatchResponse::Events { events, .. }] = &fixture.poll(stream, usize::MAX).responses[..] else { panic!("two events") };
+        let told: Vec<_> = events.iter().map(|event| (event.batch.revision, event.prev_kv().map(|kv| kv.mod_revision))).collect();
+        assert_eq!(told, [(3, None), (4, Some(3))]);
+    }
+}
+
+#[test]
 fn progress_waits_for_every_event_of_every_watcher() {
     let mut fixture = Fixture::new(HubLimits { scan_revisions: 2, ..HubLimits::default() });
     (0..5).for_each(|_| drop(fixture.put("k", "")));

@@ -8,10 +8,13 @@ use shoal_store_format::{
 
 const LENGTH: usize = SEGMENT_BYTES_MIN as usize;
 
+/// The segments of a log, as they lie on a disk.
+type Segments = Vec<(SegmentHeader, Vec<u8>)>;
+
 /// A log in memory, written as the promises say.
 #[derive(Clone)]
 struct Writer {
-    segments: Vec<(SegmentHeader, Vec<u8>)>,
+    segments: Segments,
     offset: usize,
     sequence: u64,
     contents: Contents,
@@ -194,7 +197,7 @@ fn each_kind_of_damage_says_what_it_is() {
     whole.append(10);
     whole.mark(Mark::Seal);
     let what = |segments: &[(SegmentHeader, Vec<u8>)]| read(segments).map(|_| ()).map_err(|damage| damage.what);
-    let changed = |change: &dyn Fn(&mut Vec<(SegmentHeader, Vec<u8>)>)| {
+    let changed = |change: &dyn Fn(&mut Segments)| {
         let mut segments = whole.segments.clone();
         change(&mut segments);
         what(&segments)
@@ -202,7 +205,7 @@ fn each_kind_of_damage_says_what_it_is() {
     assert_eq!(changed(&|_| {}), Ok(()));
 
     let lost = |number: usize, block: usize| {
-        move |segments: &mut Vec<(SegmentHeader, Vec<u8>)>| segments[number].1[block * BLOCK_BYTES..(block + 1) * BLOCK_BYTES].fill(0)
+        move |segments: &mut Segments| segments[number].1[block * BLOCK_BYTES..(block + 1) * BLOCK_BYTES].fill(0)
     };
     let later = |sequence, offset: usize, later| What::Batch {
         sequence,

@@ -109,3 +109,19 @@ pub enum OpenCheckpointError {
         source: Source,
     },
 }
+
+impl From<RewriteError> for OpenCheckpointError {
+    fn from(error: RewriteError) -> Self {
+        match error {
+            RewriteError::Draft { action, path, source } => Self::Io { action, path, source },
+            RewriteError::Failed(failed) => failed.into(),
+            RewriteError::GivenUp => Self::Io { action: "write", path: PathBuf::new(), source: Arc::new(error) },
+        }
+    }
+}
+
+impl From<CheckpointFailed> for OpenCheckpointError {
+    fn from(failed: CheckpointFailed) -> Self {
+        Self::Io { action: failed.action, path: failed.path, source: failed.source }
+    }
+}

@@ -7,7 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use super::error::{CheckpointFailed, OpenCheckpointError, RewriteError};
-use super::files::{CheckpointFiles, Place, Reader};
+use super::files::CheckpointFiles;
+use super::place::Place;
+use super::reader::Reader;
 use super::store::{Store, Strength};
 use super::{Batch, Done, Rewritten};
 use crate::wear::Cause;
@@ -15,7 +17,7 @@ use crate::wear::Cause;
 enum Job {
     Commit(Batch, Done),
     Rewrite(Rewritten),
-    Switch(Store, Sender<Result<(), CheckpointFailed>>),
+    Switch(Store, Sender<Result<(), RewriteError>>),
     Loaded(Sender<Result<(), CheckpointFailed>>),
 }
 
@@ -156,10 +158,10 @@ impl Replacement {
     /// Makes the new one durable and switches to it, after all commits that wait: they go with the old one. Blocks until it counts.
     ///
     /// # Errors
-    /// The checkpoint has failed. A crash leaves the old one or the new one.
+    /// The new file could not be completed, and the old one counts; or the checkpoint has failed. A crash leaves the old one or the new one.
     pub fn finish(mut self) -> Result<(), RewriteError> {
         let draft = self.draft.take().ok_or(RewriteError::GivenUp)?;
-        Ok(self.checkpoint.desk.wait_for(|sender| Job::Switch(draft, sender))?)
+        self.checkpoint.desk.wait_for(|sender| Job::Switch(draft, sender))
     }
 }
 
@@ -173,10 +175,10 @@ impl Drop for Replacement {
 
 impl Desk {
     /// Submits a job and waits for its result.
-    fn wait_for(&self, job: impl FnOnce(Sender<Result<(), CheckpointFailed>>) -> Job) -> Result<(), CheckpointFailed> {
+    fn wait_for<E: From<CheckpointFailed>>(&self, job: impl FnOnce(Sender<Result<(), E>>) -> Job) -> Result<(), E> {
         let (sender, receiver) = channel();
         self.submit(job(sender))?;
-        receiver.recv().unwrap_or_else(|_| Err(self.queue().failed.clone().unwrap_or_else(|| self.closed())))
+        receiver.recv().unwrap_or_else(|_| Err(self.queue().failed.clone().unwrap_or_else(|| self.closed()).into()))
     }
 
     fn run(&self, mut files: CheckpointFiles) {
@@ -188,6 +190,10 @@ impl Desk {
                     let result = files.commit(&batch);
                     self.settle(&result, 1);
                     done(result);
+                    // One step after each commit, so that many commits do not keep a rewrite from its end.
+                    if !rewritten.is_empty() {
+                        self.step(&mut files, &mut rewritten);
+                    }
                 }
                 Some(Job::Rewrite(done)) => match files.begin_rewrite() {
                     Ok(()) => rewritten.push(done),
@@ -198,25 +204,18 @@ impl Desk {
                         done(Err(RewriteError::GivenUp));
                     }
                     let result = files.switch(store);
-                    self.settle(&result, 0);
+                    self.note(&result);
                     // Whoever waited has gone if this fails.
                     let _ = sender.send(result);
                 }
                 Some(Job::Loaded(sender)) => _ = sender.send(files.loaded()),
-                None => {
-                    let result = files.step_rewrite();
-                    if let Err(RewriteError::Failed(failed)) = &result {
-                        self.settle(&Err(failed.clone()), 0);
-                    }
-                    if !files.is_rewriting() {
-                        for done in rewritten.drain(..) {
-                            done(result.clone());
-                        }
-                    }
-                }
+                None => self.step(&mut files, &mut rewritten),
             }
         }
-        files.give_up_rewrite();
+        if let Err(failed) = files.close() {
+            // Also when it had failed before: the first failure stays.
+            self.queue().failed.get_or_insert(failed);
+        }
         let rest: Vec<Job> = self.queue().jobs.drain(..).collect();
         for done in rewritten {
             done(Err(RewriteError::GivenUp));
@@ -226,7 +225,19 @@ impl Desk {
             match job {
                 Job::Commit(_, done) => done(Err(failed)),
                 Job::Rewrite(done) => done(Err(failed.into())),
-                Job::Switch(_, sender) | Job::Loaded(sender) => _ = sender.send(Err(failed)),
+                Job::Switch(_, sender) => _ = sender.send(Err(failed.into())),
+                Job::Loaded(sender) => _ = sender.send(Err(failed)),
+            }
+        }
+    }
+
+    /// Does a part of a rewrite, and tells those who wait when it was the last one.
+    fn step(&self, files: &mut CheckpointFiles, rewritten: &mut Vec<Rewritten>) {
+        let result = files.step_rewrite();
+        self.note(&result);
+        if !files.is_rewriting() {
+            for done in rewritten.drain(..) {
+                done(result.clone());
             }
         }
     }
@@ -251,7 +262,14 @@ impl Desk {
         }
     }
 
-    /// Notes what became of something, before anybody is told.
+    /// Notes what became of a new file, before anybody is told.
+    fn note(&self, result: &Result<(), RewriteError>) {
+        if let Err(RewriteError::Failed(failed)) = result {
+            self.settle(&Err(failed.clone()), 0);
+        }
+    }
+
+    /// Notes what became of commits, before anybody is told.
     fn settle(&self, result: &Result<(), CheckpointFailed>, commits: usize) {
         let mut queue = self.queue();
         queue.commits -= commits;

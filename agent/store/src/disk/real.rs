@@ -55,6 +55,8 @@ impl Disk for RealDisk {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        // The parent of a relative path of one part is called "".
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         StdFile::open(directory)?.sync_all()
     }
 
@@ -107,5 +109,27 @@ impl File for RealFile {
 
     fn forget_cached(&self) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parent_of_a_relative_path_can_be_synced() {
+        let parent = Path::new("log").parent().unwrap();
+        RealDisk.sync_directory(parent).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = RealDisk.lock(&path).unwrap();
+        assert_eq!(RealDisk.lock(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        RealDisk.lock(&path).unwrap();
+        assert_eq!(RealDisk.lock(&directory.path().join("nowhere/lock")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

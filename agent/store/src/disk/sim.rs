@@ -126,6 +126,11 @@ impl SimDisk {
         self.state().names.keys().cloned().collect()
     }
 
+    /// Empties the disk, so that handles which are left somewhere do not keep its memory.
+    pub fn empty(&self) {
+        self.state().empty();
+    }
+
     /// A copy with the same files, all of them synced, and no faults: for trying several things on one history.
     #[must_use]
     pub fn fork(&self, seed: u64) -> Self {

@@ -11,8 +11,9 @@ use shoal_store_format::{
 };
 
 use super::error::{LogFailed, OpenLogError};
-use super::files::{Durable, LogFiles, Segment, begin_segment};
+use super::files::{Durable, LogFiles, Segment};
 use super::names::SpareName;
+use super::segment::begin_segment;
 use super::spare::{SpareMaker, Spares};
 use super::{LogOptions, LogState, Recovered, Torn, names};
 use crate::bugs::Bug;

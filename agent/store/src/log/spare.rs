@@ -53,6 +53,9 @@ impl SpareMaker {
             self.wear.synced(Cause::Preallocation);
             at += chunk.len();
         }
+        // The zeros need not stay in memory; and in the large folios that they came in, each frame would dirty a whole one in the kernel's
+        // accounting.
+        file.forget_cached()?;
         self.disk.rename(&unfinished, &self.directory.join(names::spare(number)))?;
         if !self.bugs.has(Bug::DirectoryNotSynced) {
             self.disk.sync_directory(&self.directory)?;

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use shoal_store_format::{ENTRY_BYTES_MAX, Entry, LogId, RECORD_HEADER_BYTES, Record, RecordRef, VOTE_BYTES_MAX};
@@ -11,7 +12,7 @@ use shoal_store_format::{ENTRY_BYTES_MAX, Entry, LogId, RECORD_HEADER_BYTES, Rec
 use super::error::{LogFailed, OpenLogError, ReadLogError, SubmitError};
 use super::files::{FRAME_BYTES_MAX, Shared, lock};
 use super::front::{Front, Operation};
-use super::{Done, LogFiles, LogOptions, Recovered, read};
+use super::{Done, LogFiles, LogOptions, Recovered, Space, read};
 use crate::disk::Disk;
 use crate::wear::Wear;
 
@@ -228,8 +229,12 @@ impl Drop for Inner {
 impl Desk {
     fn run(&self, mut files: LogFiles) {
         let _guard = Guard { desk: self, path: files.directory.clone() };
-        while let Some(batch) = self.next_batch() {
+        let space_retry = files.options.space_retry;
+        while let Some(batch) = self.next_batch(space_retry) {
             let result = if batch.records.is_empty() { Ok(()) } else { files.commit(&batch.records) };
+            if batch.operations.is_empty() {
+                files.provide_spare();
+            }
             let idle = self.settle(&batch, &result, &files);
             for operation in batch.operations {
                 (operation.done)(result.clone());
@@ -250,14 +255,20 @@ impl Desk {
         }
     }
 
-    /// What waits, as much as one frame takes; at least one operation. `None` when nothing waits and the log shall close.
-    fn next_batch(&self) -> Option<Batch> {
+    /// What waits, as much as one frame takes; nothing if it is time to look for space. `None` when nothing waits and the log shall close.
+    fn next_batch(&self, space_retry: Duration) -> Option<Batch> {
         let mut front = lock(&self.front);
-        while front.queue.is_empty() {
+        let mut waited = false;
+        while front.queue.is_empty() && !waited {
             if front.closing {
                 return None;
             }
-            front = self.submitted.wait(front).unwrap_or_else(std::sync::PoisonError::into_inner);
+            (front, waited) = if front.space == Space::Ready {
+                (self.submitted.wait(front).unwrap_or_else(PoisonError::into_inner), false)
+            } else {
+                let (front, timeout) = self.submitted.wait_timeout(front, space_retry).unwrap_or_else(PoisonError::into_inner);
+                (front, timeout.timed_out())
+            };
         }
         let mut batch = Batch { operations: Vec::new(), records: Vec::new() };
         let mut bytes = 0;

@@ -329,15 +329,99 @@ fn offline_names_all_that_is_missing_and_what_to_do() {
     assert!(matches!(offline.fetch_unpinned("three", &[], 9), Err(FetchError::Offline { missing }) if missing == ["three"]));
 }
 
+/// A downloader with these proxies for `http` and `https`, by the settings of apt.
+fn proxied<'f>(fixture: &'f Fixture, http: &str, https: &str) -> Downloader<'f> {
+    let configuration = format!("Acquire::http::Proxy \"{http}\";\nAcquire::https::Proxy \"{https}\";\n");
+    Downloader::new(&fixture.cache, Proxies::from_texts(&[configuration], |_| None), false).with_pauses(Vec::new())
+}
+
+/// Method and target of what a server was asked for.
+fn lines(server: &Server) -> Vec<String> {
+    server.asked().into_iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect()
+}
+
+/// RFC 9112, 3.2.2. The name of the mirror means nothing here: the proxy resolves it.
 #[test]
-fn a_proxy_is_asked_to_connect_and_resolves_the_name() {
+fn a_proxy_is_asked_for_http_in_absolute_form() {
     let fixture = fixture();
-    let proxy = Server::new(|asked| proper(asked, FILE));
-    let proxies = Proxies::from_texts(&[format!("Acquire::http::Proxy \"{}\";", proxy.url(""))], |_| None);
+    fixture.begin(FILE, &FILE[..30]);
+    let proxy = Server::proxy(|asked| proper(asked, FILE));
+    let downloader = proxied(&fixture, &proxy.url(""), "DIRECT");
+    let paths = downloader.fetch(&[wanted(FILE, &["http://mirror.invalid:8080/debian/fox?x=y".to_owned()])], &Silent).expect("download");
+    assert_eq!(fs::read(&paths[0]).expect("object"), FILE);
+    assert_eq!(lines(&proxy), ["GET http://mirror.invalid:8080/debian/fox?x=y"]);
+    let asked = &proxy.asked()[0];
+    assert_eq!(asked.from, Some(30));
+    assert_eq!(asked.headers.iter().filter(|line| line.eq_ignore_ascii_case("host: mirror.invalid:8080")).count(), 1, "{asked:?}");
+    assert!(!asked.headers.iter().any(|line| line.to_ascii_lowercase().starts_with("proxy-authorization")), "{asked:?}");
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_gets_it_and_the_server_does_not() {
+    let fixture = fixture();
+    let server = Server::new(|asked| proper(asked, FILE));
+    let direct = server.url("/fox");
+    let proxy = Server::proxy(move |asked| {
+        let known = asked.headers.iter().any(|line| line == "Proxy-Authorization: Basic dXNlcjp3b3Jk");
+        let elsewhere = [format!("Location: {direct}"), "Content-Length: 0".to_owned()];
+        if known { answer("302 Found", &elsewhere, b"") } else { answer("407 Proxy Authentication Required", &[], b"") }
+    });
+    let secret = proxy.url("").replace("http://", "http://user:word@");
+    let proxies =
+        Proxies::from_texts(&[format!("Acquire::http::Proxy \"{secret}\";")], |name| (name == "no_proxy").then(|| "127.0.0.1".into()));
     let downloader = Downloader::new(&fixture.cache, proxies, false).with_pauses(Vec::new());
     downloader.fetch(&[wanted(FILE, &["http://mirror.invalid/fox".to_owned()])], &Silent).expect("download");
-    let asked: Vec<_> = proxy.asked().into_iter().map(|asked| (asked.method, asked.target)).collect();
-    assert_eq!(asked, [("CONNECT".to_owned(), "mirror.invalid:80".to_owned()), ("GET".to_owned(), "/fox".to_owned())]);
+    assert_eq!(
+        (lines(&proxy).as_slice(), lines(&server).as_slice()),
+        (&["GET http://mirror.invalid/fox".to_owned()][..], &["GET /fox".to_owned()][..])
+    );
+    let heard = server.asked().remove(0).headers;
+    assert!(!heard.iter().any(|line| line.to_ascii_lowercase().starts_with("proxy-")), "{heard:?}");
+
+    let without = proxied(&fixture, &proxy.url(""), "DIRECT");
+    let error = failure(without.fetch(&[wanted(b"other", &["http://mirror.invalid/other".to_owned()])], &Silent).map(|_| Vec::new()));
+    assert!(matches!(error, DownloadError::Request { source: RequestError::Status(407), .. }), "{error:?}");
+}
+
+#[test]
+fn a_redirect_is_followed_through_the_proxy_of_where_it_leads() {
+    let fixture = fixture();
+    let secure = Server::proxy(|_| not_found());
+    let proxy = Server::proxy(|asked| match asked.target.as_str() {
+        "http://mirror.invalid/pool/fox" => answer("302 Found", &["Location: ../other/fox".to_owned()], b""),
+        _ => answer("301 Moved Permanently", &["Location: https://secure.invalid/fox".to_owned()], b""),
+    });
+    let downloader = proxied(&fixture, &proxy.url(""), &secure.url(""));
+    let error = failure(downloader.fetch(&[wanted(FILE, &["http://mirror.invalid/pool/fox".to_owned()])], &Silent).map(|_| Vec::new()));
+    // The tunnel leads nowhere: the first word in it, which is TLS's, has no answer.
+    let DownloadError::Request { source: RequestError::Transport(transport), .. } = error else { panic!("{error:?}") };
+    assert!(matches!(*transport, ureq::Error::Io(_)), "{transport:?}");
+    assert_eq!(lines(&proxy), ["GET http://mirror.invalid/pool/fox", "GET http://mirror.invalid/other/fox"]);
+    assert_eq!(lines(&secure), ["CONNECT secure.invalid:443"]);
+}
+
+#[test]
+fn a_proxy_that_refuses_a_tunnel_is_told_of_with_what_to_do() {
+    let fixture = fixture();
+    let proxy = Server::proxy(|_| not_found());
+    let downloader = proxied(&fixture, "DIRECT", &proxy.url(""));
+    let error = failure(downloader.fetch(&[wanted(FILE, &["https://mirror.invalid:8443/fox".to_owned()])], &Silent).map(|_| Vec::new()));
+    let DownloadError::Request { source, .. } = error else { panic!("{error:?}") };
+    assert!(matches!(source, RequestError::ProxyRefuses(_)) && source.to_string().contains("CONNECT"), "{source:?}");
+    assert_eq!(lines(&proxy), ["CONNECT mirror.invalid:8443"]);
+}
+
+#[test]
+fn redirects_without_end_and_to_nowhere_are_errors() {
+    for (elsewhere, said) in
+        [("/again", "more than 5 times"), ("ftp://mirror.invalid/fox", "`ftp://mirror.invalid/fox`, which is no URI to follow")]
+    {
+        let fixture = fixture();
+        let server = Server::new(move |_| answer("302 Found", &[format!("Location: {elsewhere}"), "Content-Length: 0".to_owned()], b""));
+        let error = failure(fixture.fetch(wanted(FILE, &[server.url("/fox")])));
+        let DownloadError::Request { source, .. } = error else { panic!("{error:?}") };
+        assert!(source.to_string().contains(said) && server.asked().len() < 10, "{source}");
+    }
 }
 
 #[test]

@@ -219,6 +219,10 @@ impl State {
         }
     }
 
+    pub(super) fn empty(&mut self) {
+        *self = Self { boot: self.boot + 1, ..Self::new(0) };
+    }
+
     pub(super) fn power(&self) -> io::Result<()> {
         if self.on { Ok(()) } else { Err(io::Error::other("the power is off")) }
     }
@@ -288,6 +292,9 @@ impl State {
     pub(super) fn read(&self, inode: u64, position: usize, into: &mut [u8]) -> io::Result<usize> {
         let live = &self.files[&inode].live;
         let count = live.len().saturating_sub(position).min(into.len());
+        if count == 0 {
+            return Ok(0);
+        }
         let sectors = position / SECTOR_BYTES..(position + count).div_ceil(SECTOR_BYTES);
         if self.unreadable.iter().any(|(path, sector)| self.names.get(path) == Some(&inode) && sectors.contains(&(*sector as usize))) {
             return Err(eio());

@@ -10,11 +10,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::inotify;
+use shoal_init_core::shutdown::Cause;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
-
-use super::Event;
 
 /// Where input devices appear.
 pub(crate) const DIRECTORY: &str = "/dev/input";
@@ -26,8 +25,8 @@ const EV_KEY: u16 = 1;
 const KEY_POWER: u16 = 116;
 const PRESSED: i32 = 1;
 
-/// Watches for presses of the power button until the loop is gone.
-pub(crate) async fn watch(directory: PathBuf, events: mpsc::Sender<Event>) -> io::Result<()> {
+/// Watches for presses of the power button until nobody wants to hear of them.
+pub(crate) async fn watch(directory: PathBuf, causes: mpsc::Sender<Cause>) -> io::Result<()> {
     // devtmpfs makes it with the first device; a watch needs it now.
     std::fs::create_dir_all(&directory)?;
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
@@ -42,7 +41,7 @@ pub(crate) async fn watch(directory: PathBuf, events: mpsc::Sender<Event>) -> io
                 // A device whose access bits are not set yet is tried again when they are (ATTRIB).
                 if let Ok(device) = OpenOptions::new().read(true).custom_flags(libc_nonblock()).open(&path) {
                     open.insert(path.clone());
-                    tokio::spawn(listen(device, path, events.clone(), gone.clone()));
+                    tokio::spawn(listen(device, path, causes.clone(), gone.clone()));
                 }
             }
         }
@@ -80,15 +79,15 @@ async fn drain(watch: &AsyncFd<OwnedFd>) -> io::Result<()> {
     }
 }
 
-async fn listen(device: File, path: PathBuf, events: mpsc::Sender<Event>, gone: mpsc::UnboundedSender<PathBuf>) {
+async fn listen(device: File, path: PathBuf, causes: mpsc::Sender<Cause>, gone: mpsc::UnboundedSender<PathBuf>) {
     if let Ok(device) = crate::sys::watch(device.into(), Interest::READABLE) {
         // Ends with an error when the device is unplugged.
-        drop(pass_presses(&device, &events).await);
+        drop(pass_presses(&device, &causes).await);
     }
     drop(gone.send(path));
 }
 
-async fn pass_presses(device: &AsyncFd<OwnedFd>, events: &mpsc::Sender<Event>) -> io::Result<()> {
+async fn pass_presses(device: &AsyncFd<OwnedFd>, causes: &mpsc::Sender<Cause>) -> io::Result<()> {
     let mut buffer = [0; 64 * EVENT_BYTES];
     loop {
         let mut ready = device.readable().await?;
@@ -98,7 +97,7 @@ async fn pass_presses(device: &AsyncFd<OwnedFd>, events: &mpsc::Sender<Event>) -
             return Ok(());
         }
         for _ in buffer[..count].chunks_exact(EVENT_BYTES).filter(|event| is_press(event)) {
-            if events.send(Event::PowerButton).await.is_err() {
+            if causes.send(Cause::PowerButton).await.is_err() {
                 return Ok(());
             }
         }
