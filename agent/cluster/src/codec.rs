@@ -5,6 +5,7 @@
 
 mod command;
 
+pub(crate) use command::{CommandMessage, alarm_number, alarm_of_number};
 pub use command::{decode_command, encode_command, encoded_len};
 
 /// Bytes that do not say what they should.

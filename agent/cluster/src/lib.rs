@@ -3,21 +3,27 @@
 //! [`Replica`] is what a server of the etcd API is written against: propose, read, watch, lease, membership, status. [`Local`] is one without
 //! raft and without a disk, for tests of such a server.
 
+#![allow(dead_code, reason = "the network and the replica on top follow")]
+
+mod checkpoint;
 pub mod codec;
 pub mod error;
 pub mod local;
 pub mod membership;
 mod prepare;
+mod proposals;
+mod raft;
 pub mod replica;
 pub mod snapshot;
 mod state;
 pub mod status;
+pub mod storage;
 pub mod watches;
 
 pub use error::{LeaseError, MembershipError, MoveLeaderError, ProposeError, ReadError, StorageError};
 pub use local::Local;
 pub use membership::{Member, MemberChange};
 pub use replica::{Identity, LeaseTimeToLive, Replica, StoreGuard};
-pub use snapshot::SnapshotStream;
+pub use snapshot::{SnapshotStream, record::SnapshotDamage};
 pub use status::{Leadership, Metrics, Status};
 pub use watches::{WatchStream, Watches};

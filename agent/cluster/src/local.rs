@@ -20,7 +20,7 @@ use crate::{
     prepare,
     replica::{Identity, LeaseTimeToLive, Replica, StoreGuard},
     snapshot::{SNAPSHOT_ALIGNMENT_BYTES, SnapshotStream},
-    state::{State, alarm_text},
+    state::{Replicated, State, alarm_text},
     status::{Leadership, Metrics, Status},
     watches::Watches,
 };
@@ -98,7 +98,7 @@ impl Local {
             is_learner: false,
         };
         let shared = Arc::new(Shared {
-            state: State::new(Store::new(), 1, config.watch_limits),
+            state: State::new(Replicated::new(Store::new()), 1, config.watch_limits),
             applying: Mutex::new(()),
             applied: AtomicU64::new(1),
             next_lease: AtomicI64::new(1 << 40),
@@ -140,14 +140,14 @@ async fn revoke_expired(shared: std::sync::Weak<Shared>) {
 impl Shared {
     fn apply(&self, command: Command) -> Outcome {
         let _order = self.applying.lock().expect("nobody panics while applying");
-        let outcome = self.state.apply([command]).pop().expect("one command has one outcome");
+        let outcome = self.state.apply(|applying| applying.command(command));
         self.applied.fetch_add(1, Ordering::Relaxed);
         outcome
     }
 
     fn is_over_quota(&self, command: &Command) -> bool {
         let quota = self.config.quota_bytes;
-        quota > 0 && prepare::added_bytes(command).is_some_and(|added| self.state.read().usage().bytes + added > quota)
+        quota > 0 && prepare::added_bytes(command).is_some_and(|added| self.state.read().store.usage().bytes + added > quota)
     }
 
     fn change_members(&self, change: impl FnOnce(&mut Members) -> Result<u64, MembershipError>) -> Result<MemberChange, MembershipError> {
@@ -219,7 +219,9 @@ impl Replica for Local {
     }
 
     async fn physical_compaction(&self) -> Result<(), StorageError> {
-        self.shared.state.compact(|_| async {}).await;
+        while !self.shared.state.compact_step() {
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 
@@ -290,7 +292,7 @@ impl Replica for Local {
     fn status(&self) -> Status {
         let leadership = *self.shared.leadership.borrow();
         let applied = self.shared.applied.load(Ordering::Relaxed);
-        let store = self.shared.state.read();
+        let store = self.shared.state.guard();
         let used = store.usage().bytes;
         let no_leader = leadership.leader.is_none().then(|| ReadError::NoLeader.to_string());
         Status {
@@ -321,7 +323,7 @@ impl Replica for Local {
     async fn snapshot(&self) -> Result<SnapshotStream, StorageError> {
         // What is in it is for the real replica to say; a server only passes it on.
         let (sender, chunks) = mpsc::channel(1);
-        let mut bytes = format!("revision {}", self.shared.state.read().revision()).into_bytes();
+        let mut bytes = format!("revision {}", self.shared.state.guard().revision()).into_bytes();
         bytes.resize(SNAPSHOT_ALIGNMENT_BYTES, 0);
         let size_hint = bytes.len() as u64;
         sender.try_send(Ok(bytes.into())).expect("the channel is new");
@@ -329,7 +331,7 @@ impl Replica for Local {
     }
 
     async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, HashKvError> {
-        self.shared.state.read().hash_kv(revision)
+        self.shared.state.guard().hash_kv(revision)
     }
 
     async fn defragment(&self) -> Result<(), StorageError> {

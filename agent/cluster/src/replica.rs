@@ -11,6 +11,7 @@ use crate::{
     error::{LeaseError, MembershipError, MoveLeaderError, ProposeError, ReadError, StorageError},
     membership::{Member, MemberChange},
     snapshot::SnapshotStream,
+    state::Replicated,
     status::{Leadership, Metrics, Status},
     watches::Watches,
 };
@@ -37,13 +38,13 @@ pub struct LeaseTimeToLive {
 
 /// The state of this member, for reading. Commands wait to be applied while it is held: read, and let go.
 #[derive(Debug)]
-pub struct StoreGuard<'a>(pub(crate) RwLockReadGuard<'a, Store>);
+pub struct StoreGuard<'a>(pub(crate) RwLockReadGuard<'a, Replicated>);
 
 impl Deref for StoreGuard<'_> {
     type Target = Store;
 
     fn deref(&self) -> &Store {
-        &self.0
+        &self.0.store
     }
 }
 

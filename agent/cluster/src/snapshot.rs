@@ -1,5 +1,7 @@
 //! The whole state as a stream of bytes.
 
+pub(crate) mod record;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 

@@ -1,13 +1,14 @@
-//! The state that commands change, with all that hears of it: watch streams and the lessor.
+//! What the log's entries change, with all that hears of it: watch streams and the lessor.
 
 use std::{
-    future::Future,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
 use shoal_kv::{
-    AlarmMember, Command, LeaseRevokeRequest, Now, Outcome, Store,
+    Alarm, AlarmMember, Command, LeaseRevokeRequest, Now, Outcome, Revision, Store,
+    checkpoint::CheckpointHead,
     lessor::{Lessor, LessorConfig, RenewError},
     watch::HubLimits,
 };
@@ -15,41 +16,86 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     error::LeaseError,
+    raft::{LogId, StoredMembership, entry::Attributes},
     replica::{LeaseTimeToLive, StoreGuard},
     watches::Watches,
 };
 
-/// Bytes of the versions a [`Store::compact_step`] looks at while nothing else is applied: some hundred microseconds.
-pub(crate) const COMPACT_STEP_VERSIONS: usize = 1000;
+/// Versions that a [`Store::compact_step`] looks at while nothing else is applied: some hundred microseconds.
+const COMPACT_STEP_VERSIONS: usize = 1000;
+
+/// Everything that a member must have the same as all others after the same entries.
+#[derive(Debug)]
+pub(crate) struct Replicated {
+    pub(crate) store: Store,
+    /// The last entry applied.
+    pub(crate) applied: Option<LogId>,
+    /// The last configuration applied.
+    pub(crate) membership: StoredMembership,
+    /// What members say about themselves, by id.
+    pub(crate) attributes: BTreeMap<u64, Attributes>,
+    /// Versions that compaction has taken out, and the checkpoint has not. Not replicated: members forget at their own pace.
+    pub(crate) forgotten: Vec<Revision>,
+}
+
+impl Replicated {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, applied: None, membership: StoredMembership::default(), attributes: BTreeMap::new(), forgotten: Vec::new() }
+    }
+
+    /// Everything but the versions.
+    pub(crate) fn head(&self) -> Head {
+        Head {
+            applied: self.applied,
+            membership: self.membership.clone(),
+            attributes: self.attributes.clone(),
+            store: self.store.checkpoint_head(),
+        }
+    }
+}
+
+/// [`Replicated`] without the versions of keys.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Head {
+    pub(crate) applied: Option<LogId>,
+    pub(crate) membership: StoredMembership,
+    pub(crate) attributes: BTreeMap<u64, Attributes>,
+    pub(crate) store: CheckpointHead,
+}
 
 /// One member's state.
 #[derive(Debug)]
 pub(crate) struct State {
-    store: Arc<RwLock<Store>>,
+    replicated: Arc<RwLock<Replicated>>,
     pub(crate) watches: Watches,
     lessor: Mutex<Lessor>,
     lessor_changed: Notify,
     zero: Instant,
 }
 
+/// Locks the state for reading.
+pub(crate) fn read(replicated: &RwLock<Replicated>) -> RwLockReadGuard<'_, Replicated> {
+    replicated.read().expect("nobody panics while holding the state")
+}
+
 impl State {
-    pub(crate) fn new(store: Store, shards: usize, limits: HubLimits) -> Self {
-        let store = Arc::new(RwLock::new(store));
+    pub(crate) fn new(replicated: Replicated, shards: usize, limits: HubLimits) -> Self {
+        let replicated = Arc::new(RwLock::new(replicated));
         Self {
-            watches: Watches::new(store.clone(), shards, limits),
-            store,
+            watches: Watches::new(replicated.clone(), shards, limits),
+            replicated,
             lessor: Mutex::new(Lessor::new(LessorConfig::default())),
             lessor_changed: Notify::new(),
             zero: Instant::now(),
         }
     }
 
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Store> {
-        self.store.read().expect("nobody panics while holding the store")
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Replicated> {
+        read(&self.replicated)
     }
 
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Store> {
-        self.store.write().expect("nobody panics while holding the store")
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Replicated> {
+        self.replicated.write().expect("nobody panics while holding the state")
     }
 
     pub(crate) fn guard(&self) -> StoreGuard<'_> {
@@ -64,55 +110,40 @@ impl State {
         Now::at(self.zero.elapsed())
     }
 
-    /// Applies commands in their order, then tells everybody. Only one caller at a time.
-    pub(crate) fn apply(&self, commands: impl IntoIterator<Item = Command>) -> Vec<Outcome> {
-        let mut batches = Vec::new();
-        let mut revoked = Vec::new();
-        let outcomes: Vec<_> = {
-            let mut store = self.write();
-            commands
-                .into_iter()
-                .map(|command| {
-                    if let Command::LeaseRevoke(LeaseRevokeRequest { id }) = command {
-                        revoked.push(id);
-                    }
-                    let applied = store.apply(command);
-                    batches.extend(applied.batch);
-                    applied.outcome
-                })
-                .collect()
-        };
+    /// Applies some changes while nobody reads, then tells everybody who hears of them. Only one caller at a time.
+    pub(crate) fn apply<T>(&self, change: impl FnOnce(&mut Applying<'_>) -> T) -> T {
+        let mut applying = Applying { replicated: self.write(), batches: Vec::new(), granted: Vec::new(), revoked: Vec::new() };
+        let result = change(&mut applying);
+        let Applying { replicated, batches, granted, revoked } = applying;
+        drop(replicated);
         for batch in &batches {
             self.watches.publish(batch);
         }
-        self.tell_lessor(&outcomes, &revoked);
-        outcomes
+        if !granted.is_empty() || !revoked.is_empty() {
+            let now = self.now();
+            let mut lessor = self.lessor();
+            granted.into_iter().for_each(|(id, ttl)| lessor.granted(now, id, ttl));
+            revoked.into_iter().for_each(|id| lessor.revoked(id));
+            drop(lessor);
+            self.lessor_changed.notify_waiters();
+        }
+        result
     }
 
-    fn tell_lessor(&self, outcomes: &[Outcome], revoked: &[i64]) {
-        let granted = |outcome: &Outcome| matches!(outcome, Outcome::LeaseGrant(Ok(_)));
-        if revoked.is_empty() && !outcomes.iter().any(granted) {
-            return;
-        }
-        let now = self.now();
-        let mut lessor = self.lessor();
-        let mut revoked = revoked.iter();
-        for outcome in outcomes {
-            match outcome {
-                Outcome::LeaseGrant(Ok(grant)) => lessor.granted(now, grant.id, grant.ttl),
-                Outcome::LeaseRevoke(_) => revoked.next().into_iter().for_each(|&id| lessor.revoked(id)),
-                _ => {}
-            }
-        }
-        drop(lessor);
-        self.lessor_changed.notify_waiters();
+    /// Puts another state in the place of this one: that of a snapshot. Only one caller at a time, and not while applying.
+    pub(crate) fn replace(&self, replicated: Replicated) {
+        let revision = replicated.store.revision();
+        // What was there is taken apart after the lock is free again: there may be much of it.
+        let before = std::mem::replace(&mut *self.write(), replicated);
+        self.watches.reset(revision);
+        drop(before);
     }
 
     /// This member leads from now on.
     pub(crate) fn promote_lessor(&self) {
-        // The store first: a grant that is applied between the two is told to a lessor that leads, and counts once.
+        // Both at once: a grant that is applied later is told to a lessor that leads already.
         let mut lessor = self.lessor();
-        let leases: Vec<_> = self.read().leases().collect();
+        let leases: Vec<_> = self.read().store.leases().collect();
         lessor.promote(self.now(), leases);
         drop(lessor);
         self.lessor_changed.notify_waiters();
@@ -124,18 +155,19 @@ impl State {
         self.lessor_changed.notify_waiters();
     }
 
+    /// Whether this member ends leases.
+    pub(crate) fn is_primary_lessor(&self) -> bool {
+        self.lessor().is_primary()
+    }
+
     /// Renews a lease, on the leader. Waits while a lease that has expired is being revoked.
     pub(crate) async fn renew(&self, id: i64) -> Result<i64, RenewError> {
         loop {
             let changed = self.lessor_changed.notified();
             let renewed = self.lessor().renew(self.now(), id);
             match renewed {
-                Ok(ttl) => {
-                    // A deadline may have moved away: whoever waits for it finds nothing and waits for the next.
-                    return Ok(ttl);
-                }
                 Err(RenewError::Expired) => changed.await,
-                Err(error) => return Err(error),
+                renewed => return renewed,
             }
         }
     }
@@ -147,11 +179,11 @@ impl State {
 
     /// A lease as clients see it, given what the leader says is left of it.
     pub(crate) fn time_to_live(&self, id: i64, keys: bool, remaining: Duration) -> Result<LeaseTimeToLive, LeaseError> {
-        let lease = self.read().lease(id, keys).ok_or(LeaseError::NotFound)?;
+        let lease = self.read().store.lease(id, keys).ok_or(LeaseError::NotFound)?;
         Ok(LeaseTimeToLive { granted_ttl: lease.granted_ttl, remaining, keys: lease.keys })
     }
 
-    /// Waits until leases have expired, and names them. Never returns nothing.
+    /// Waits until leases have expired, and names them: at least one.
     pub(crate) async fn expired(&self) -> Vec<i64> {
         loop {
             let changed = self.lessor_changed.notified();
@@ -171,26 +203,45 @@ impl State {
         }
     }
 
-    /// Forgets all that the last compaction made unreachable, giving way to others after each step. `removed` gets what is gone.
-    pub(crate) async fn compact<F: Future<Output = ()>>(&self, mut removed: impl FnMut(Vec<shoal_kv::Revision>) -> F) {
-        loop {
-            let step = self.write().compact_step(COMPACT_STEP_VERSIONS);
-            if !step.removed.is_empty() {
-                removed(step.removed).await;
-            }
-            if step.done {
-                return;
-            }
-            tokio::task::yield_now().await;
+    /// Forgets some of what the last compaction made unreachable. Returns whether nothing is left to do.
+    pub(crate) fn compact_step(&self) -> bool {
+        let mut replicated = self.write();
+        let step = replicated.store.compact_step(COMPACT_STEP_VERSIONS);
+        replicated.forgotten.extend(step.removed);
+        step.done
+    }
+}
+
+/// The state while it is being changed.
+#[derive(Debug)]
+pub(crate) struct Applying<'a> {
+    pub(crate) replicated: RwLockWriteGuard<'a, Replicated>,
+    batches: Vec<Arc<shoal_kv::RevisionBatch>>,
+    granted: Vec<(i64, i64)>,
+    revoked: Vec<i64>,
+}
+
+impl Applying<'_> {
+    pub(crate) fn command(&mut self, command: Command) -> Outcome {
+        if let Command::LeaseRevoke(LeaseRevokeRequest { id }) = command {
+            self.revoked.push(id);
         }
+        let applied = self.replicated.store.apply(command);
+        if let Outcome::LeaseGrant(Ok(grant)) = &applied.outcome {
+            self.granted.push((grant.id, grant.ttl));
+            // A lease that was revoked and granted anew in between is told of as it is now.
+            self.revoked.retain(|&id| id != grant.id);
+        }
+        self.batches.extend(applied.batch);
+        applied.outcome
     }
 }
 
 /// An alarm as etcd's status writes it.
 pub(crate) fn alarm_text(alarm: &AlarmMember) -> String {
     let name = match alarm.alarm {
-        shoal_kv::Alarm::NoSpace => "NOSPACE",
-        shoal_kv::Alarm::Corrupt => "CORRUPT",
+        Alarm::NoSpace => "NOSPACE",
+        Alarm::Corrupt => "CORRUPT",
     };
     format!("memberID:{} alarm:{name}", alarm.member)
 }

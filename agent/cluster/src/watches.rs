@@ -9,16 +9,21 @@ use std::{
 };
 
 use shoal_kv::{
-    RevisionBatch, Store,
+    RevisionBatch,
     watch::{Hub, HubLimits, Polled, StreamId, WatchCreateRequest},
 };
 use tokio::sync::Notify;
+
+use crate::{
+    replica::StoreGuard,
+    state::{self, Replicated},
+};
 
 /// All watch streams of this member, spread over several hubs so that streams rarely wait for each other.
 #[derive(Debug)]
 pub struct Watches {
     shards: Vec<Arc<Shard>>,
-    store: Arc<RwLock<Store>>,
+    replicated: Arc<RwLock<Replicated>>,
     next: AtomicUsize,
 }
 
@@ -48,10 +53,17 @@ impl Streams {
 }
 
 impl Watches {
-    pub(crate) fn new(store: Arc<RwLock<Store>>, shards: usize, limits: HubLimits) -> Self {
-        let revision = store.read().expect("nobody panics while holding the store").revision();
+    /// The limits are for all shards together, but for those of one stream.
+    pub(crate) fn new(replicated: Arc<RwLock<Replicated>>, shards: usize, limits: HubLimits) -> Self {
+        let revision = state::read(&replicated).store.revision();
+        let limits = HubLimits {
+            recent_bytes: limits.recent_bytes / shards,
+            watchers: limits.watchers.div_ceil(shards),
+            streams: limits.streams.div_ceil(shards),
+            ..limits
+        };
         let shard = || Arc::new(Shard(Mutex::new(Streams { hub: Hub::new(revision, limits), wakers: HashMap::new() })));
-        Self { shards: (0..shards).map(|_| shard()).collect(), store, next: AtomicUsize::new(0) }
+        Self { shards: (0..shards).map(|_| shard()).collect(), replicated, next: AtomicUsize::new(0) }
     }
 
     /// A new stream without watchers; `None` if there are as many as there may be.
@@ -65,7 +77,7 @@ impl Watches {
             streams.wakers.insert(id, waker.clone());
             id
         };
-        Some(WatchStream { shard, store: self.store.clone(), id, waker })
+        Some(WatchStream { shard, replicated: self.replicated.clone(), id, waker })
     }
 
     /// Tells all streams of a batch. In the order of revisions, and not while holding the store.
@@ -78,7 +90,6 @@ impl Watches {
     }
 
     /// The store was replaced by a newer one.
-    #[allow(dead_code, reason = "the replica with raft follows")]
     pub(crate) fn reset(&self, revision: i64) {
         for shard in &self.shards {
             let mut streams = shard.lock();
@@ -96,7 +107,7 @@ impl Watches {
 #[derive(Debug)]
 pub struct WatchStream {
     shard: Arc<Shard>,
-    store: Arc<RwLock<Store>>,
+    replicated: Arc<RwLock<Replicated>>,
     id: StreamId,
     waker: Arc<Notify>,
 }
@@ -136,7 +147,7 @@ impl WatchStream {
     /// may take the store's lock for reading.
     #[must_use]
     pub fn poll(&self, budget_bytes: usize) -> Polled {
-        let store = || self.store.read().expect("nobody panics while holding the store");
+        let store = || StoreGuard(state::read(&self.replicated));
         self.shard.lock().hub.poll(self.id, budget_bytes, store)
     }
 

@@ -32,7 +32,7 @@ async fn grant(replica: &dyn Replica, ttl: i64) -> i64 {
 #[tokio::test]
 async fn a_write_is_read_and_watched() {
     let replica: Arc<dyn Replica> = Arc::new(Local::new(LocalConfig::default()));
-    let stream = replica.watches().open();
+    let stream = replica.watches().open().expect("there are few");
     stream.create(&WatchCreateRequest { key: Bytes::from_static(b"k"), ..WatchCreateRequest::default() });
     stream.ready().await;
     assert!(matches!(stream.poll(1 << 20).responses[..], [WatchResponse::Created { revision: 1, .. }]));
@@ -56,7 +56,7 @@ async fn a_lease_that_is_not_renewed_takes_its_keys_along() {
     let left = replica.lease_time_to_live(lease, true).await.expect("it has a second left");
     assert_eq!((left.granted_ttl, left.remaining, left.keys), (10, Duration::from_secs(1), vec![Bytes::from_static(b"k")]));
 
-    let stream = replica.watches().open();
+    let stream = replica.watches().open().expect("there are few");
     stream.create(&WatchCreateRequest { key: Bytes::from_static(b"k"), ..WatchCreateRequest::default() });
     while !stream.poll(1 << 20).responses.iter().any(|response| matches!(response, WatchResponse::Events { .. })) {
         stream.ready().await;

@@ -12,13 +12,13 @@ use super::DecodeError;
 /// A command as the log keeps it, without what only its proposer needs.
 #[must_use]
 pub fn encode_command(command: &Command) -> Bytes {
-    CommandMessage { command: Some(command.into()) }.encode_to_vec().into()
+    CommandMessage::new(command).encode_to_vec().into()
 }
 
 /// The size of [`encode_command`], in bytes.
 #[must_use]
 pub fn encoded_len(command: &Command) -> usize {
-    CommandMessage { command: Some(command.into()) }.encoded_len()
+    CommandMessage::new(command).encoded_len()
 }
 
 /// The command that was encoded. Keys and values share the memory of `bytes`.
@@ -26,13 +26,27 @@ pub fn encoded_len(command: &Command) -> usize {
 /// # Errors
 /// [`DecodeError`] for anything that [`encode_command`] of this or an older version does not make.
 pub fn decode_command(bytes: Bytes) -> Result<Command, DecodeError> {
-    CommandMessage::decode(bytes)?.command.ok_or(DecodeError::Unknown("command"))?.try_into()
+    CommandMessage::decode(bytes)?.try_into()
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CommandMessage {
     #[prost(oneof = "Request", tags = "1, 2, 3, 4, 5, 6, 7")]
-    pub(crate) command: Option<Request>,
+    command: Option<Request>,
+}
+
+impl CommandMessage {
+    pub(crate) fn new(command: &Command) -> Self {
+        Self { command: Some(command.into()) }
+    }
+}
+
+impl TryFrom<CommandMessage> for Command {
+    type Error = DecodeError;
+
+    fn try_from(message: CommandMessage) -> Result<Self, DecodeError> {
+        message.command.ok_or(DecodeError::Unknown("command"))?.try_into()
+    }
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]

@@ -1,0 +1,51 @@
+//! openraft, and everything that knows its types: nothing outside of this module's crate does.
+
+pub(crate) mod entry;
+pub(crate) mod log;
+pub(crate) mod machine;
+#[cfg(test)]
+mod suite;
+pub(crate) mod wire;
+
+use openraft::impls::leader_id_std;
+use openraft_rt_tokio::TokioRuntime;
+
+use entry::Proposal;
+
+/// What a member's raft node knows of another. Names and client URLs are not in here but published by each member: they need no agreement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Where its peers reach it.
+    pub(crate) urls: Vec<String>,
+}
+
+openraft::declare_raft_types!(
+    /// Standard raft: one leader for each term, so that an entry is identified by term and index.
+    pub(crate) Types:
+        D = Proposal,
+        R = (),
+        NodeId = u64,
+        Node = Peer,
+        Term = u64,
+        LeaderId = leader_id_std::LeaderId<u64, u64>,
+        AsyncRuntime = TokioRuntime,
+);
+
+pub(crate) type LogId = openraft::type_config::alias::LogIdOf<Types>;
+pub(crate) type Vote = openraft::type_config::alias::VoteOf<Types>;
+pub(crate) type Entry = openraft::type_config::alias::EntryOf<Types>;
+pub(crate) type Payload = openraft::type_config::alias::EntryPayloadOf<Types>;
+pub(crate) type Membership = openraft::Membership<u64, Peer>;
+pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<Types>;
+pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;
+
+/// The id of the entry at `index`, proposed by the leader of `term`.
+pub(crate) fn log_id(term: u64, index: u64) -> LogId {
+    use openraft::vote::RaftLeaderId;
+    LogId::new(leader_id_std::LeaderId::new(term, 0).to_committed(), index)
+}
+
+/// The term of an entry.
+pub(crate) fn term_of(id: &LogId) -> u64 {
+    **id.committed_leader_id()
+}
