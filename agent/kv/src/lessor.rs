@@ -280,7 +280,9 @@ mod tests {
     #[test]
     fn only_the_leader_ends_leases_and_a_new_one_begins_them_anew() {
         let mut lessor = leader(at(0), &[(1, 10)]);
+        assert!(lessor.is_primary());
         lessor.demote();
+        assert!(!lessor.is_primary());
         lessor.granted(at(5), 2, 10);
         assert_eq!(lessor.deadline(), None);
         assert!(lessor.expired(at(1000)).is_empty());

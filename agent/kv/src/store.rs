@@ -63,12 +63,13 @@ pub struct Usage {
     pub bytes: u64,
 }
 
-/// What a version takes besides its value, in bytes: 72 for itself, about 40 in the list of all versions by their revisions.
-pub const VERSION_BYTES: u64 = 112;
+/// What a version takes besides its value, in bytes: 72 for itself, about 40 in the list of all versions by their revisions, 48 for what the allocator
+/// and [`Bytes`] add to a value.
+pub const VERSION_BYTES: u64 = 160;
 
-/// What a key takes besides its name and its versions, in bytes: its name's place, its list of versions, its place in the tree, and what the
-/// allocator adds.
-pub const KEY_BYTES: u64 = 88;
+/// What a key takes besides its name and its versions, in bytes: 40 for its list of versions, 12 for its place in the tree, 48 for what the allocator
+/// and [`Bytes`] add to a name.
+pub const KEY_BYTES: u64 = 100;
 
 #[derive(Debug, Default)]
 struct UsageCount {

@@ -268,6 +268,9 @@ mod tests {
             vec![txn(vec![put("a")], vec![]), txn(vec![], vec![put("a")])],
             vec![txn(vec![delete("a", "")], vec![]), txn(vec![put("a")], vec![])],
             vec![txn(vec![txn(vec![put("a")], vec![])], vec![]), put("a")],
+            vec![delete("a", "d"), delete("b", "c"), put("c")],
+            vec![delete("b", "c"), delete("a", "d"), put("c")],
+            vec![delete("c", "d"), delete("a", "b"), delete("b", "c"), put("b")],
         ];
         for ops in duplicates {
             assert_eq!(validate(ops.clone()), Err(TxnError::DuplicateKey), "{ops:?}");
@@ -338,8 +341,14 @@ mod tests {
         }
         assert_eq!(validate(vec![delete("", "a")]), Err(TxnError::EmptyKey));
         assert_eq!(validate(vec![RequestOp::Range(RangeRequest::default())]), Err(TxnError::EmptyKey));
-        assert_eq!(request.validate(limits.request_bytes, &limits), Ok(()));
-        assert_eq!(request.validate(limits.request_bytes + 1, &limits), Err(PutError::RequestTooLarge));
+        let largest = limits.request_bytes;
+        assert_eq!(request.validate(largest, &limits), Ok(()));
+        assert_eq!(request.validate(largest + 1, &limits), Err(PutError::RequestTooLarge));
+        let request = DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
+        assert_eq!(request.validate(largest, &limits), Ok(()));
+        assert_eq!(request.validate(largest + 1, &limits), Err(DeleteRangeError::RequestTooLarge));
+        assert_eq!(TxnRequest::default().validate(largest, &limits), Ok(()));
+        assert_eq!(TxnRequest::default().validate(largest + 1, &limits), Err(TxnError::RequestTooLarge));
     }
 
     #[test]

@@ -105,10 +105,13 @@ impl Fixture {
 }
 
 fn height(node: &Node, width: usize) -> usize {
-    assert!(node.len() <= width, "no node is wider than it may be");
     match node {
-        Node::Leaf(_) => 1,
+        Node::Leaf(entries) => {
+            assert!(entries.len() <= width, "no leaf is wider than it may be");
+            1
+        }
         Node::Inner(children) => {
+            assert!(children.len() <= width, "no node is wider than it may be");
             let heights: Vec<usize> = children.iter().map(|child| height(&child.node, width)).collect();
             assert!(heights.windows(2).all(|pair| pair[0] == pair[1]), "all leaves are on the same level");
             heights[0] + 1

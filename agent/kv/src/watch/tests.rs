@@ -140,6 +140,23 @@ fn a_client_that_does_not_read_holds_nobody_up_and_loses_nothing() {
 }
 
 #[test]
+fn a_queue_holds_as_much_as_it_may() {
+    let event = {
+        let mut fixture = Fixture::new(HubLimits::default());
+        fixture.put("k", "v");
+        fixture.store.batch(2).unwrap().events[0].size(true)
+    };
+    let mut fixture = Fixture::new(HubLimits { stream_bytes: 2 * event, ..HubLimits::default() });
+    // Without previous values, all events are alike.
+    fixture.watch(&WatchCreateRequest { prev_kv: false, ..prefix("k") });
+    fixture.put("k", "v");
+    fixture.put("k", "v");
+    assert_eq!(fixture.hub.lagging_watchers(), 0);
+    fixture.put("k", "v");
+    assert_eq!(fixture.hub.lagging_watchers(), 1);
+}
+
+#[test]
 fn a_client_that_does_not_read_for_too_long_is_told_so() {
     let mut fixture = Fixture::new(HubLimits { stream_bytes: 500, ..HubLimits::default() });
     let slow = fixture.watch(&prefix("k"));
@@ -181,7 +198,7 @@ fn progress_waits_for_every_event_of_every_watcher() {
             }
         }
         if !polled.more {
-            assert_eq!(progress(&polled), [(NO_WATCH_ID, 6)], "one answer for both requests");
+            assert_eq!(progress(&polled), [(-1, 6)], "one answer for both requests, with etcd's id for all watchers");
             break;
         }
         assert_eq!(progress(&polled), []);
@@ -320,6 +337,7 @@ fn a_revision_that_was_left_out_is_a_bug() {
 fn a_thousand_watchers_share_one_batch() {
     let mut fixture = Fixture::new(HubLimits::default());
     let streams: Vec<StreamId> = (0..1000).map(|_| fixture.watch(&prefix("k"))).collect();
+    assert_eq!((fixture.hub.streams(), fixture.hub.watchers()), (1000, 1000));
     assert_eq!(fixture.put("k", "").len(), 1000);
     let polled = fixture.poll(streams[0], usize::MAX);
     let [WatchResponse::Events { events, .. }] = &polled.responses[..] else { panic!("{polled:?}") };

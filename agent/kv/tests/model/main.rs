@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Cases that a run has time for while somebody waits.
-const CASES: u32 = 300;
+const CASES: u32 = 1000;
 
 /// Cases in which each known bug has to show itself.
 const CASES_FOR_A_BUG: u32 = 3000;
