@@ -172,11 +172,12 @@ var declaredErrors = regexp.MustCompile(`(?m)^    \w+ = (\w+), "([^"]+)";$`)
 
 // notParsed are errors whose text etcd's client does not know, although its server sends them.
 var notParsed = map[string]codes.Code{
-	"etcdserver: watch canceled":                        codes.Canceled,
-	"etcdserver: invalid client api version":            codes.InvalidArgument,
-	"etcdserver: rpc not supported for learner":         codes.FailedPrecondition,
-	"etcdserver: bad leader transferee":                 codes.FailedPrecondition,
-	"etcdserver: wrong downgrade target version format": codes.InvalidArgument,
+	"etcdserver: watch canceled":                                                 codes.Canceled,
+	"etcdserver: invalid client api version":                                     codes.InvalidArgument,
+	"etcdserver: rpc not supported for learner":                                  codes.FailedPrecondition,
+	"etcdserver: request timed out, waiting for the applied index took too long": codes.Unavailable,
+	"etcdserver: bad leader transferee":                                          codes.FailedPrecondition,
+	"etcdserver: wrong downgrade target version format":                          codes.InvalidArgument,
 }
 
 // TestErrorsAreEtcds holds the table of errors to what etcd's client makes of each text.
