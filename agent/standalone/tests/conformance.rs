@@ -12,8 +12,8 @@ use std::{
     thread,
 };
 
-/// Processes that share the tests of a package. Most of them wait for time to pass, not for the processor.
-const SHARDS: usize = 8;
+/// Processes that share Kubernetes' tests, which run one after the other in each. Most of them wait for time to pass, not for the processor.
+const KUBERNETES_PROCESSES: usize = 8;
 
 fn folder(package: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../etcd/conformance").join(package)
@@ -40,17 +40,17 @@ fn run(package: &str, program: &Path, arguments: &[String]) -> Output {
 }
 
 /// Runs all tests of a package, some at a time, and fails with what the failed ones have said.
-fn run_all(package: &str, flags: &[&str], name: &str) {
+fn run_all(package: &str, flags: &[&str], name: &str, processes: usize) {
     let program = compile(package, flags, name);
     let listed = text(&run(package, &program, &["-test.list=.*".to_owned()]));
     let tests: Vec<&str> = listed.lines().filter(|line| line.starts_with("Test")).collect();
     assert!(tests.len() > 10, "there are tests: {listed}");
     let shard = |first: usize| {
-        let names: Vec<&str> = tests.iter().copied().skip(first).step_by(SHARDS).collect();
+        let names: Vec<&str> = tests.iter().copied().skip(first).step_by(processes).collect();
         run(package, &program, &[format!("-test.run=^({})$", names.join("|")), "-test.v".to_owned()])
     };
     let outputs: Vec<Output> = thread::scope(|scope| {
-        let shards: Vec<_> = (0..SHARDS).map(|first| scope.spawn(move || shard(first))).collect();
+        let shards: Vec<_> = (0..processes).map(|first| scope.spawn(move || shard(first))).collect();
         shards.into_iter().map(|shard| shard.join().expect("it only runs a program")).collect()
     });
     let all: String = outputs.iter().map(text).collect();
@@ -66,17 +66,17 @@ fn run_all(package: &str, flags: &[&str], name: &str) {
 #[test]
 #[ignore = "needs Go and minutes"]
 fn etcdctl_prints_what_it_prints_on_etcd() {
-    run_all("etcd", &[], "etcd.test");
+    run_all("etcd", &[], "etcd.test", 1);
 }
 
 #[test]
 #[ignore = "needs Go and minutes"]
 fn the_storage_of_kubernetes_1_37_works() {
-    run_all("kubernetes", &[], "kubernetes-1.37.test");
+    run_all("kubernetes", &[], "kubernetes-1.37.test", KUBERNETES_PROCESSES);
 }
 
 #[test]
 #[ignore = "needs Go and minutes"]
 fn the_storage_of_kubernetes_1_36_works() {
-    run_all("kubernetes", &["-modfile=kubernetes-1.36.mod", "-tags=kubernetes_1_36"], "kubernetes-1.36.test");
+    run_all("kubernetes", &["-modfile=kubernetes-1.36.mod", "-tags=kubernetes_1_36"], "kubernetes-1.36.test", KUBERNETES_PROCESSES);
 }
