@@ -1,6 +1,12 @@
 //! What every service needs: the replica, the limits, the header, and who may be answered at all.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use shoal_cluster::{Leadership, Replica, status};
 use tonic::metadata::MetadataMap;
@@ -38,7 +44,21 @@ impl Default for Options {
 pub(crate) struct Shared {
     pub(crate) replica: Arc<dyn Replica>,
     pub(crate) options: Arc<Options>,
+    learning: Arc<Learning>,
 }
+
+/// Whether this member is a learner, as it was a moment ago: each call has to know, and to ask the replica costs more than the rest of a small
+/// call.
+#[derive(Debug)]
+struct Learning {
+    start: Instant,
+    /// When the replica was asked last, in milliseconds after `start`, and one more, so that 0 is never.
+    asked: AtomicU64,
+    is_learner: AtomicBool,
+}
+
+/// How long the replica's answer is good. A member becomes a voter once in its life, and its clients try again.
+const LEARNING_MILLISECONDS: u64 = 100;
 
 /// What a learner may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +71,8 @@ pub(crate) enum Learner {
 
 impl Shared {
     pub(crate) fn new(replica: Arc<dyn Replica>, options: Options) -> Self {
-        Self { replica, options: Arc::new(options) }
+        let learning = Learning { start: Instant::now(), asked: AtomicU64::new(0), is_learner: AtomicBool::new(false) };
+        Self { replica, options: Arc::new(options), learning: Arc::new(learning) }
     }
 
     /// The header of a response, but for the revision.
@@ -74,7 +95,7 @@ impl Shared {
     /// # Errors
     /// [`Error::NotSupportedForLearner`], [`Error::InvalidClientApiVersion`], [`Error::NoLeader`].
     pub(crate) fn admit(&self, metadata: &MetadataMap, learner: Learner) -> Result<(), Error> {
-        if learner == Learner::Refuses && !self.leadership().is_self && self.replica.status().is_learner {
+        if learner == Learner::Refuses && self.is_learner() {
             return Err(Error::NotSupportedForLearner);
         }
         if metadata.get(CLIENT_API_VERSION).is_some_and(|version| std::str::from_utf8(version.as_bytes()).is_err()) {
@@ -84,6 +105,17 @@ impl Shared {
             return Err(Error::NoLeader);
         }
         Ok(())
+    }
+
+    fn is_learner(&self) -> bool {
+        let Learning { start, asked, is_learner } = &*self.learning;
+        let now = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let last = asked.load(Ordering::Relaxed);
+        if last == 0 || now - last.min(now) >= LEARNING_MILLISECONDS {
+            is_learner.store(self.replica.status().is_learner, Ordering::Relaxed);
+            asked.store(now, Ordering::Relaxed);
+        }
+        is_learner.load(Ordering::Relaxed)
     }
 
     /// Returns when a stream of this client has to end because no leader has been known for too long: never, if it does not require one.

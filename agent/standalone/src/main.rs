@@ -10,6 +10,7 @@ mod duration;
 mod flags;
 mod member;
 mod settings;
+mod snapshot;
 mod url;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: Vec<OsString>) -> anyhow::Result<()> {
+    if arguments.get(1).is_some_and(|first| first == "snapshot") {
+        return snapshot::run(arguments[1..].to_vec());
+    }
     let flags = Flags::parse_from(arguments);
     if flags.version {
         // Harnesses of etcd look for the first line.
