@@ -227,6 +227,14 @@ impl Checkpoint {
         Inner::replace(&self.0)
     }
 
+    /// [`Checkpoint::commit`], and waits until the batch is durable.
+    ///
+    /// # Errors
+    /// It never will be.
+    pub fn commit_now(&self, batch: Batch) -> Result<(), CheckpointFailed> {
+        self.0.commit_now(batch)
+    }
+
     /// How large it is.
     ///
     /// # Errors

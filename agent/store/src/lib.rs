@@ -25,6 +25,7 @@ mod bugs;
 pub mod checkpoint;
 pub mod disk;
 pub mod log;
+pub mod threads;
 pub mod wear;
 
 pub use bugs::{Bug, Bugs};

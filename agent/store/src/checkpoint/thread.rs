@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::{CheckpointFailed, OpenCheckpointError, RewriteError};
 use super::files::CheckpointFiles;
@@ -12,6 +11,7 @@ use super::place::Place;
 use super::reader::Reader;
 use super::store::{Store, Strength};
 use super::{Batch, Done, Rewritten};
+use crate::threads::{Bell, Step, Work, Worker};
 use crate::wear::Cause;
 
 enum Job {
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Queue {
 #[derive(Debug)]
 struct Desk {
     queue: Mutex<Queue>,
-    submitted: Condvar,
+    submitted: Bell,
     directory: PathBuf,
 }
 
@@ -59,7 +59,7 @@ impl Desk {
         queue.commits += usize::from(matches!(job, Job::Commit(..)));
         queue.jobs.push_back(job);
         drop(queue);
-        self.submitted.notify_one();
+        self.submitted.ring();
         Ok(())
     }
 
@@ -74,19 +74,19 @@ pub(super) struct Inner {
     desk: Arc<Desk>,
     place: Arc<Place>,
     reader: Reader,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker,
 }
 
 impl Inner {
     pub(super) fn start(files: CheckpointFiles) -> Result<Self, OpenCheckpointError> {
         let (place, reader) = (files.place(), files.reader());
         let directory = place.directory.clone();
-        let desk = Arc::new(Desk { queue: Mutex::default(), submitted: Condvar::new(), directory: directory.clone() });
-        let on_thread = desk.clone();
-        let thread = std::thread::Builder::new().name("shoal-checkpoint".into()).spawn(move || on_thread.run(files));
-        let thread =
-            thread.map_err(|error| OpenCheckpointError::Io { action: "start the thread of", path: directory, source: Arc::new(error) })?;
-        Ok(Self { desk, place, reader, thread: Mutex::new(Some(thread)) })
+        let desk = Arc::new(Desk { queue: Mutex::default(), submitted: Bell::default(), directory: directory.clone() });
+        let committing = Committing { desk: desk.clone(), files: Some(files), rewritten: Vec::new() };
+        let worker = desk.submitted.start("shoal-checkpoint", committing);
+        let worker =
+            worker.map_err(|error| OpenCheckpointError::Io { action: "start the thread of", path: directory, source: Arc::new(error) })?;
+        Ok(Self { desk, place, reader, worker })
     }
 
     pub(super) fn reader(&self) -> &Reader {
@@ -95,6 +95,10 @@ impl Inner {
 
     pub(super) fn commit(&self, batch: Batch, done: Done) -> Result<(), CheckpointFailed> {
         self.desk.submit(Job::Commit(batch, done))
+    }
+
+    pub(super) fn commit_now(&self, batch: Batch) -> Result<(), CheckpointFailed> {
+        self.desk.wait_for(|sender| Job::Commit(batch, Box::new(move |result| drop(sender.send(result)))))
     }
 
     pub(super) fn rewrite(&self, done: Rewritten) -> Result<(), CheckpointFailed> {
@@ -119,13 +123,8 @@ impl Inner {
 
     pub(super) fn close(&self) -> Result<(), CheckpointFailed> {
         self.desk.queue().closing = true;
-        self.desk.submitted.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A callback may hold the last handle; the thread cannot wait for itself, and is about to end anyway.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-            // A panic there is a bug that was reported when it happened; what was not called back does not count.
-            let _ = thread.join();
-        }
+        self.desk.submitted.ring();
+        self.worker.join(&self.desk.submitted);
         self.desk.queue().failed.clone().map_or(Ok(()), Err)
     }
 }
@@ -173,55 +172,81 @@ impl Drop for Replacement {
     }
 }
 
-impl Desk {
-    /// Submits a job and waits for its result.
-    fn wait_for<E: From<CheckpointFailed>>(&self, job: impl FnOnce(Sender<Result<(), E>>) -> Job) -> Result<(), E> {
-        let (sender, receiver) = channel();
-        self.submit(job(sender))?;
-        receiver.recv().unwrap_or_else(|_| Err(self.queue().failed.clone().unwrap_or_else(|| self.closed()).into()))
+/// What the thread does.
+struct Committing {
+    desk: Arc<Desk>,
+    /// Gone when it has ended.
+    files: Option<CheckpointFiles>,
+    /// Those who wait for the end of the rewrite that is under way.
+    rewritten: Vec<Rewritten>,
+}
+
+impl Work for Committing {
+    fn run(mut self) {
+        let desk = self.desk.clone();
+        let _guard = Guard(&desk);
+        while let Some(job) = desk.next(!self.rewritten.is_empty()) {
+            self.work(job);
+        }
+        self.end();
     }
 
-    fn run(&self, mut files: CheckpointFiles) {
-        let _guard = Guard(self);
-        let mut rewritten: Vec<Rewritten> = Vec::new();
-        while let Some(job) = self.next(!rewritten.is_empty()) {
-            match job {
-                Some(Job::Commit(batch, done)) => {
-                    let result = files.commit(&batch);
-                    self.settle(&result, 1);
-                    done(result);
-                    // One step after each commit, so that many commits do not keep a rewrite from its end.
-                    if !rewritten.is_empty() {
-                        self.step(&mut files, &mut rewritten);
-                    }
+    fn step(&mut self) -> Step {
+        if self.desk.is_idle(!self.rewritten.is_empty()) {
+            return Step::Idle;
+        }
+        let Some(job) = self.desk.next(!self.rewritten.is_empty()) else {
+            self.end();
+            return Step::Ended;
+        };
+        self.work(job);
+        if self.desk.is_idle(!self.rewritten.is_empty()) { Step::Idle } else { Step::More }
+    }
+}
+
+impl Committing {
+    fn work(&mut self, job: Option<Job>) {
+        let Self { desk, files: Some(files), rewritten } = self else { return };
+        match job {
+            Some(Job::Commit(batch, done)) => {
+                let result = files.commit(&batch);
+                desk.settle(&result, 1);
+                done(result);
+                // One step after each commit, so that many commits do not keep a rewrite from its end.
+                if !rewritten.is_empty() {
+                    desk.step(files, rewritten);
                 }
-                Some(Job::Rewrite(done)) => match files.begin_rewrite() {
-                    Ok(()) => rewritten.push(done),
-                    Err(error) => done(Err(error)),
-                },
-                Some(Job::Switch(store, sender)) => {
-                    for done in rewritten.drain(..) {
-                        done(Err(RewriteError::GivenUp));
-                    }
-                    let result = files.switch(store);
-                    self.note(&result);
-                    // Whoever waited has gone if this fails.
-                    let _ = sender.send(result);
-                }
-                Some(Job::Loaded(sender)) => _ = sender.send(files.loaded()),
-                None => self.step(&mut files, &mut rewritten),
             }
+            Some(Job::Rewrite(done)) => match files.begin_rewrite() {
+                Ok(()) => rewritten.push(done),
+                Err(error) => done(Err(error)),
+            },
+            Some(Job::Switch(store, sender)) => {
+                for done in rewritten.drain(..) {
+                    done(Err(RewriteError::GivenUp));
+                }
+                let result = files.switch(store);
+                desk.note(&result);
+                // Whoever waited has gone if this fails.
+                let _ = sender.send(result);
+            }
+            Some(Job::Loaded(sender)) => _ = sender.send(files.loaded()),
+            None => desk.step(files, rewritten),
         }
-        if let Err(failed) = files.close() {
+    }
+
+    fn end(&mut self) {
+        let Self { desk, files, rewritten } = self;
+        if let Some(Err(failed)) = files.take().map(CheckpointFiles::close) {
             // Also when it had failed before: the first failure stays.
-            self.queue().failed.get_or_insert(failed);
+            desk.queue().failed.get_or_insert(failed);
         }
-        let rest: Vec<Job> = self.queue().jobs.drain(..).collect();
-        for done in rewritten {
+        let rest: Vec<Job> = desk.queue().jobs.drain(..).collect();
+        for done in rewritten.drain(..) {
             done(Err(RewriteError::GivenUp));
         }
         for job in rest {
-            let failed = self.queue().failed.clone().unwrap_or_else(|| self.closed());
+            let failed = desk.queue().failed.clone().unwrap_or_else(|| desk.closed());
             match job {
                 Job::Commit(_, done) => done(Err(failed)),
                 Job::Rewrite(done) => done(Err(failed.into())),
@@ -229,6 +254,16 @@ impl Desk {
                 Job::Loaded(sender) => _ = sender.send(Err(failed)),
             }
         }
+    }
+}
+
+impl Desk {
+    /// Submits a job and waits for its result.
+    fn wait_for<E: From<CheckpointFailed>>(&self, job: impl FnOnce(Sender<Result<(), E>>) -> Job) -> Result<(), E> {
+        let (sender, receiver) = channel();
+        self.submit(job(sender))?;
+        self.submitted.hurry();
+        receiver.recv().unwrap_or_else(|_| Err(self.queue().failed.clone().unwrap_or_else(|| self.closed()).into()))
     }
 
     /// Does a part of a rewrite, and tells those who wait when it was the last one.
@@ -240,6 +275,13 @@ impl Desk {
                 done(result.clone());
             }
         }
+    }
+
+    /// Whether there is nothing to do, not even to end.
+    #[cfg_attr(not(feature = "simulation"), allow(dead_code, reason = "a thread waits instead"))]
+    fn is_idle(&self, rewriting: bool) -> bool {
+        let queue = self.queue();
+        queue.failed.is_none() && queue.jobs.is_empty() && !queue.closing && !rewriting
     }
 
     /// The next job, or `Some(None)` if there is none and a rewrite shall go on. `None` when the thread shall end.
@@ -258,7 +300,7 @@ impl Desk {
             if rewriting {
                 return Some(None);
             }
-            queue = self.submitted.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.submitted.wait(queue);
         }
     }
 

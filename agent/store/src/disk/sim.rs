@@ -68,6 +68,12 @@ impl SimDisk {
         self.state().fault = fault;
     }
 
+    /// Whether the power is on: not after [`Fault::PowerCut`], until [`SimDisk::restart`].
+    #[must_use]
+    pub fn has_power(&self) -> bool {
+        self.state().power().is_ok()
+    }
+
     /// Limits the bytes in all files together.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;

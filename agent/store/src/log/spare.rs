@@ -114,7 +114,7 @@ impl Spares {
             return;
         }
         let number = self.next_number();
-        if self.background {
+        if self.background && !crate::threads::in_place() {
             let maker = self.maker.clone();
             match std::thread::Builder::new().name("shoal-log-spare".into()).spawn(move || maker.make(number)) {
                 Ok(job) => self.job = Some((number, job)),

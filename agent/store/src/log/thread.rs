@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::files::{FRAME_BYTES_MAX, Shared, lock};
 use super::front::{Front, Operation};
 use super::{Done, LogFiles, LogOptions, Recovered, Space, read};
 use crate::disk::Disk;
+use crate::threads::{Bell, Step, Work, Worker};
 use crate::wear::Wear;
 
 /// What handles and the thread share.
@@ -21,7 +21,7 @@ use crate::wear::Wear;
 struct Desk {
     front: Mutex<Front>,
     /// Something was submitted, or the log shall close.
-    submitted: Condvar,
+    submitted: Bell,
 }
 
 /// A log with its thread. Dropping it closes the log.
@@ -32,7 +32,7 @@ pub(super) struct Inner {
     directory: PathBuf,
     payload_bytes_max: usize,
     pending_bytes_max: usize,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker,
 }
 
 impl Inner {
@@ -66,14 +66,11 @@ impl Inner {
         front.space = files.space();
         let (durable, directory) = (files.shared.clone(), files.directory.clone());
         let payload_bytes_max = ENTRY_BYTES_MAX.min(files.record_bytes_max() - RECORD_HEADER_BYTES);
-        let desk = Arc::new(Desk { front: Mutex::new(front), submitted: Condvar::new() });
-        let on_thread = desk.clone();
-        let thread = std::thread::Builder::new()
-            .name("shoal-log".into())
-            .spawn(move || on_thread.run(files))
-            .map_err(|source| OpenLogError::Io { action: "start the thread of", path: directory.clone(), source })?;
-        let thread = Mutex::new(Some(thread));
-        Ok(Self { desk, durable, directory, payload_bytes_max, pending_bytes_max: options.pending_bytes, thread })
+        let desk = Arc::new(Desk { front: Mutex::new(front), submitted: Bell::default() });
+        let writing = Writing { desk: desk.clone(), files: Some(files) };
+        let worker = desk.submitted.start("shoal-log", writing);
+        let worker = worker.map_err(|source| OpenLogError::Io { action: "start the thread of", path: directory.clone(), source })?;
+        Ok(Self { desk, durable, directory, payload_bytes_max, pending_bytes_max: options.pending_bytes, worker })
     }
 
     pub(super) fn front(&self) -> MutexGuard<'_, Front> {
@@ -150,7 +147,7 @@ impl Inner {
     fn submit(&self, mut front: MutexGuard<'_, Front>, records: Vec<Record>, bytes: usize, done: Done) {
         front.submit(records, bytes, done);
         drop(front);
-        self.desk.submitted.notify_one();
+        self.desk.submitted.ring();
     }
 
     pub(super) fn read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Entry>, ReadLogError> {
@@ -208,13 +205,8 @@ impl Inner {
 
     pub(super) fn close(&self) -> Result<(), LogFailed> {
         lock(&self.desk.front).closing = true;
-        self.desk.submitted.notify_one();
-        let thread = lock(&self.thread).take();
-        // A callback may hold the last handle; the thread cannot wait for itself, and is about to end anyway.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-            // A panic there is a bug that was reported when it happened; what was not called back does not count.
-            let _ = thread.join();
-        }
+        self.desk.submitted.ring();
+        self.worker.join(&self.desk.submitted);
         self.front().failed.clone().map_or(Ok(()), Err)
     }
 }
@@ -226,35 +218,75 @@ impl Drop for Inner {
     }
 }
 
-impl Desk {
-    fn run(&self, mut files: LogFiles) {
-        let _guard = Guard { desk: self, path: files.directory.clone() };
-        let space_retry = files.options.space_retry;
-        while let Some(batch) = self.next_batch(space_retry) {
-            let result = if batch.records.is_empty() { Ok(()) } else { files.commit(&batch.records) };
-            if batch.operations.is_empty() {
-                files.provide_spare();
-            }
-            let idle = self.settle(&batch, &result, &files);
-            for operation in batch.operations {
-                (operation.done)(result.clone());
-            }
-            let sealed = result.and_then(|()| if idle { files.seal() } else { Ok(()) });
-            if let Err(failed) = sealed {
-                self.fail(failed);
+/// What the thread does.
+struct Writing {
+    desk: Arc<Desk>,
+    /// Gone when it has ended.
+    files: Option<LogFiles>,
+}
+
+impl Work for Writing {
+    fn run(mut self) {
+        let Some(files) = &self.files else { return };
+        let (desk, space_retry) = (self.desk.clone(), files.options.space_retry);
+        let _guard = Guard { desk: &desk, path: files.directory.clone() };
+        while let Some(batch) = desk.next_batch(space_retry) {
+            if let Err(failed) = self.write(batch) {
+                desk.fail(failed);
                 return;
             }
         }
+        self.end();
+    }
+
+    fn step(&mut self) -> Step {
+        {
+            let front = lock(&self.desk.front);
+            if front.queue.is_empty() && !front.closing && front.space == Space::Ready {
+                return Step::Idle;
+            }
+        }
+        let Some(batch) = self.desk.next_batch(Duration::ZERO) else {
+            self.end();
+            return Step::Ended;
+        };
+        if let Err(failed) = self.write(batch) {
+            self.desk.fail(failed);
+            return Step::Ended;
+        }
+        let front = lock(&self.desk.front);
+        if front.queue.is_empty() && !front.closing { Step::Idle } else { Step::More }
+    }
+}
+
+impl Writing {
+    fn write(&mut self, batch: Batch) -> Result<(), LogFailed> {
+        let Self { desk, files: Some(files) } = self else { return Ok(()) };
+        let result = if batch.records.is_empty() { Ok(()) } else { files.commit(&batch.records) };
+        if batch.operations.is_empty() {
+            files.provide_spare();
+        }
+        let idle = desk.settle(&batch, &result, files);
+        for operation in batch.operations {
+            (operation.done)(result.clone());
+        }
+        result.and_then(|()| if idle { files.seal() } else { Ok(()) })
+    }
+
+    fn end(&mut self) {
+        let Some(mut files) = self.files.take() else { return };
         let committed = {
-            let mut front = lock(&self.front);
+            let mut front = lock(&self.desk.front);
             std::mem::take(&mut front.committed_changed).then(|| Record::Committed(front.state.committed))
         };
         let result = committed.map_or(Ok(()), |committed| files.commit(&[committed])).and_then(|()| files.close());
         if let Err(failed) = result {
-            self.fail(failed);
+            self.desk.fail(failed);
         }
     }
+}
 
+impl Desk {
     /// What waits, as much as one frame takes; nothing if it is time to look for space. `None` when nothing waits and the log shall close.
     fn next_batch(&self, space_retry: Duration) -> Option<Batch> {
         let mut front = lock(&self.front);
@@ -263,11 +295,10 @@ impl Desk {
             if front.closing {
                 return None;
             }
-            (front, waited) = if front.space == Space::Ready {
-                (self.submitted.wait(front).unwrap_or_else(PoisonError::into_inner), false)
+            (front, waited) = if front.space == Space::Ready && !space_retry.is_zero() {
+                (self.submitted.wait(front), false)
             } else {
-                let (front, timeout) = self.submitted.wait_timeout(front, space_retry).unwrap_or_else(PoisonError::into_inner);
-                (front, timeout.timed_out())
+                self.submitted.wait_timeout(front, space_retry)
             };
         }
         let mut batch = Batch { operations: Vec::new(), records: Vec::new() };
