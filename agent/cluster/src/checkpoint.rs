@@ -135,10 +135,8 @@ struct Readers {
 impl Checkpointer {
     /// Makes an empty checkpoint carry the identity of its owner. Blocks.
     pub(crate) fn create(checkpoint: &Checkpoint, identity: Identity) -> Result<(), CheckpointError> {
-        let (sender, done) = std::sync::mpsc::channel();
         let batch = Batch { put_meta: vec![(IDENTITY.into(), encode_identity(identity))], ..Batch::default() };
-        checkpoint.commit(batch, Box::new(move |result| drop(sender.send(result))))?;
-        done.recv().map_err(|_| CheckpointError::Closed)??;
+        checkpoint.commit_now(batch)?;
         Ok(())
     }
 
@@ -184,6 +182,13 @@ impl Checkpointer {
         let changed = leases.iter().filter(|(id, ttl)| written.leases.get(id) != Some(ttl));
         batch.put_leases = changed.map(|(&id, ttl)| (id, Bytes::copy_from_slice(&ttl.to_le_bytes()))).collect();
         batch.put_meta = vec![(HEAD.into(), encode_head(&head))];
+        #[cfg(feature = "known-bugs")]
+        if self.state.has_bug(crate::known_bugs::KnownBug::AppliedIsBehind)
+            && let Some(behind) =
+                head.applied.and_then(|last| Some(crate::raft::log_id(crate::raft::term_of(&last), last.index.checked_sub(1)?)))
+        {
+            batch.put_meta = vec![(HEAD.into(), encode_head(&Head { applied: Some(behind), ..head.clone() }))];
+        }
 
         removals.append(&mut written.deferred);
         let mut rest = if self.may_remove(removals.len()) { removals } else { std::mem::replace(&mut written.deferred, removals) };
@@ -272,7 +277,7 @@ impl Checkpointer {
         let mut written = self.written.lock().await;
         self.readers.generation.fetch_add(1, Ordering::SeqCst);
         let (checkpoint, identity) = (self.checkpoint.clone(), self.identity);
-        let restored = tokio::task::spawn_blocking(move || {
+        let restored = crate::blocking::run(move || {
             replacement.finish()?;
             Self::restore(&checkpoint, identity)
         });

@@ -4,10 +4,13 @@
 //! raft and without a disk, for tests of such a server.
 
 pub mod backup;
+mod blocking;
 pub mod bootstrap;
 mod checkpoint;
 pub mod codec;
 pub mod error;
+#[cfg(feature = "known-bugs")]
+pub mod known_bugs;
 pub mod local;
 pub mod membership;
 pub mod node;
@@ -27,6 +30,7 @@ pub use local::Local;
 pub use membership::{Member, MemberChange};
 pub use node::{Begin, Ended, Node, NodeConfig, StartError};
 pub use peer::transport;
+pub use raft::runtime::seed_elections;
 pub use replica::{Identity, LeaseTimeToLive, Replica, StoreGuard};
 pub use snapshot::{SNAPSHOT_ALIGNMENT_BYTES, SnapshotStream, record::SnapshotDamage};
 pub use status::{Leadership, Metrics, Status};

@@ -34,7 +34,7 @@ use std::{
 
 use openraft::{Raft, async_runtime::WatchReceiver};
 use shoal_kv::{Limits, watch::HubLimits};
-use shoal_store_files::wear::Wear;
+use shoal_store_files::{threads, wear::Wear};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -133,6 +133,9 @@ pub struct NodeConfig {
     pub seed: u64,
     /// Who may be which member; with `None` whoever the transport lets in may be any.
     pub verify_peer: Option<VerifyPeer>,
+    /// A bug to put back.
+    #[cfg(feature = "known-bugs")]
+    pub bug: Option<crate::known_bugs::KnownBug>,
 }
 
 impl fmt::Debug for NodeConfig {
@@ -162,6 +165,8 @@ impl NodeConfig {
             kept_log_bytes: KEPT_LOG_BYTES,
             seed,
             verify_peer: None,
+            #[cfg(feature = "known-bugs")]
+            bug: None,
         }
     }
 }
@@ -300,11 +305,14 @@ impl Node {
         {
             return Err(StartError::NotAFounder(member));
         }
-        let shards = std::thread::available_parallelism().map_or(1, usize::from).min(WATCH_SHARDS_MAX);
+        let cores = if threads::in_place() { Ok(std::num::NonZero::<usize>::MIN) } else { std::thread::available_parallelism() };
+        let shards = cores.map_or(1, usize::from).min(WATCH_SHARDS_MAX);
         let (storage, identity, limits, seed) = (config.storage.clone(), config.identity, config.watch_limits, config.seed);
-        let opened = tokio::task::spawn_blocking(move || Storage::open(&storage, identity, shards, limits, seed));
+        let opened = crate::blocking::run(move || Storage::open(&storage, identity, shards, limits, seed));
         let Storage { log, machine, wear } = opened.await.map_err(|error| StartError::Raft(error.to_string()))??;
 
+        #[cfg(feature = "known-bugs")]
+        machine.put_back(config.bug);
         let peers = Peers::new(identity, transport);
         if let Begin::Found(voters) = &config.begin {
             peers.set_members(voters.clone());
@@ -352,7 +360,7 @@ impl Node {
             tracing::warn!(%error, "raft did not end well");
         }
         let inner = self.inner.clone();
-        let closed = tokio::task::spawn_blocking(move || {
+        let closed = crate::blocking::run(move || {
             inner.machine.checkpointer.close();
             if let Err(error) = inner.log.log().clone().close() {
                 tracing::warn!(error = chain(&error), "the raft log was not closed well");

@@ -24,7 +24,7 @@ pub(crate) mod transfer;
 pub mod transport;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex, RwLock,
@@ -63,7 +63,7 @@ pub(crate) struct Peers {
     identity: Identity,
     transport: Arc<dyn Transport>,
     addresses: RwLock<Addresses>,
-    links: Mutex<HashMap<(u64, Lane), Arc<Link>>>,
+    links: Mutex<BTreeMap<(u64, Lane), Arc<Link>>>,
     traffic: Mutex<BTreeMap<u64, Arc<Traffic>>>,
     snapshots_sent: AtomicU64,
     /// Told of the first refusal that says that this member was removed.

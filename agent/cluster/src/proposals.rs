@@ -10,7 +10,7 @@
 //! | a snapshot | may be in it, if the snapshot ends in the proposal's term or a later one: unknown |
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -50,7 +50,7 @@ pub(crate) struct Proposals {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    proposals: HashMap<u64, Proposed>,
+    proposals: BTreeMap<u64, Proposed>,
     /// The term of the last entry applied.
     applied_term: u64,
 }
@@ -121,7 +121,7 @@ impl Proposals {
 
 impl Waiting {
     fn end(&mut self, which: impl Fn(&Proposed) -> bool, fate: &Fate) {
-        for (_, proposed) in self.proposals.extract_if(|_, proposed| which(proposed)) {
+        for (_, proposed) in self.proposals.extract_if(.., |_, proposed| which(proposed)) {
             let _ = proposed.fate.send(fate.clone());
         }
     }

@@ -5,14 +5,14 @@ pub(crate) mod entry;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod network;
+pub(crate) mod runtime;
 #[cfg(test)]
 mod suite;
 pub(crate) mod wire;
 
-use openraft::impls::leader_id_std;
-use openraft_rt_tokio::TokioRuntime;
-
 use entry::Proposal;
+use openraft::impls::leader_id_std;
+use runtime::Runtime;
 
 /// What a member's raft node knows of another. Names and client URLs are not in here but published by each member: they need no agreement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ openraft::declare_raft_types!(
         Node = Peer,
         Term = u64,
         LeaderId = leader_id_std::LeaderId<u64, u64>,
-        AsyncRuntime = TokioRuntime,
+        AsyncRuntime = Runtime,
 );
 
 pub(crate) type LogId = openraft::type_config::alias::LogIdOf<Types>;

@@ -75,6 +75,8 @@ pub(crate) struct State {
     lessor_changed: Notify,
     compactions: watch::Sender<Compactions>,
     zero: Instant,
+    #[cfg(feature = "known-bugs")]
+    bug: std::sync::OnceLock<crate::known_bugs::KnownBug>,
 }
 
 /// How many compactions were asked for, and how many are over: nothing that they made unreachable is kept any more.
@@ -100,6 +102,8 @@ impl State {
             // What was restored may hold what a compaction before that made unreachable.
             compactions: watch::Sender::new(Compactions { wanted: 1, done: 0 }),
             zero: Instant::now(),
+            #[cfg(feature = "known-bugs")]
+            bug: std::sync::OnceLock::new(),
         }
     }
 
@@ -149,6 +153,13 @@ impl State {
 
     /// Puts another state in the place of this one: that of a snapshot. Only one caller at a time, and not while applying.
     pub(crate) fn replace(&self, replicated: Replicated) {
+        #[cfg(feature = "known-bugs")]
+        let replicated = if self.has_bug(crate::known_bugs::KnownBug::SnapshotKeepsKeys) {
+            let store = std::mem::replace(&mut self.write().store, Store::new());
+            Replicated { store, ..replicated }
+        } else {
+            replicated
+        };
         let revision = replicated.store.revision();
         // What was there is taken apart after the lock is free again: there may be much of it.
         let before = std::mem::replace(&mut *self.write(), replicated);
@@ -162,6 +173,12 @@ impl State {
         // Both at once: a grant that is applied later is told to a lessor that leads already.
         let mut lessor = self.lessor();
         let leases: Vec<_> = self.read().store.leases().collect();
+        #[cfg(feature = "known-bugs")]
+        let leases = if self.has_bug(crate::known_bugs::KnownBug::LeasesAreNotExtended) {
+            leases.into_iter().map(|(id, _)| (id, 0)).collect()
+        } else {
+            leases
+        };
         lessor.promote(self.now(), leases);
         drop(lessor);
         self.lessor_changed.notify_waiters();
@@ -232,6 +249,22 @@ impl State {
         let step = replicated.store.compact_step(COMPACT_STEP_VERSIONS);
         replicated.forgotten.extend(step.removed);
         step.done
+    }
+}
+
+#[cfg(feature = "known-bugs")]
+impl State {
+    /// Puts a bug back.
+    pub(crate) fn put_back(&self, bug: Option<crate::known_bugs::KnownBug>) {
+        let Some(bug) = bug else { return };
+        let _ = self.bug.set(bug);
+        if bug == crate::known_bugs::KnownBug::ProgressIsAhead {
+            self.watches.put_back(shoal_kv::known_bugs::KnownBug::ProgressIsAhead);
+        }
+    }
+
+    pub(crate) fn has_bug(&self, bug: crate::known_bugs::KnownBug) -> bool {
+        self.bug.get() == Some(&bug)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Watch streams: the core's [`Hub`], made usable from many tasks.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicUsize, Ordering},
@@ -33,7 +33,7 @@ struct Shard(Mutex<Streams>);
 #[derive(Debug)]
 struct Streams {
     hub: Hub,
-    wakers: HashMap<StreamId, Arc<Notify>>,
+    wakers: BTreeMap<StreamId, Arc<Notify>>,
 }
 
 impl Shard {
@@ -62,7 +62,7 @@ impl Watches {
             streams: limits.streams.div_ceil(shards),
             ..limits
         };
-        let shard = || Arc::new(Shard(Mutex::new(Streams { hub: Hub::new(revision, limits), wakers: HashMap::new() })));
+        let shard = || Arc::new(Shard(Mutex::new(Streams { hub: Hub::new(revision, limits), wakers: BTreeMap::new() })));
         Self { shards: (0..shards).map(|_| shard()).collect(), replicated, next: AtomicUsize::new(0) }
     }
 
@@ -78,6 +78,12 @@ impl Watches {
             id
         };
         Some(WatchStream { shard, replicated: self.replicated.clone(), id, waker })
+    }
+
+    /// Puts a bug back.
+    #[cfg(feature = "known-bugs")]
+    pub(crate) fn put_back(&self, bug: shoal_kv::known_bugs::KnownBug) {
+        self.shards.iter().for_each(|shard| shard.lock().hub.put_back(bug));
     }
 
     /// Tells all streams of a batch. In the order of revisions, and not while holding the store.

@@ -39,6 +39,7 @@ pub(super) async fn watch(inner: Arc<Inner>) {
     loop {
         update(&inner);
         tokio::select! {
+            biased;
             changed = server.changed() => if changed.is_err() {
                 break;
             },

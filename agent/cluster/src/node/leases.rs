@@ -27,6 +27,7 @@ pub(super) async fn expire(inner: Arc<Inner>) {
         loop {
             let lost = async { leadership.wait_for(|now| !now.is_self || now.term != term).await.is_ok() };
             let expired = tokio::select! {
+                biased;
                 lost = lost => if lost { break } else { return },
                 expired = inner.machine.state.expired() => expired,
             };

@@ -133,7 +133,7 @@ impl Replica for Node {
 
     async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, HashKvError> {
         let state = self.inner.machine.state.clone();
-        let hashed = tokio::task::spawn_blocking(move || state.guard().hash_kv(revision)).await;
+        let hashed = crate::blocking::run(move || state.guard().hash_kv(revision)).await;
         hashed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
@@ -202,7 +202,7 @@ async fn send(lent: Lent, chunks: &mpsc::Sender<Result<Bytes, StorageError>>) ->
     let (mut above, mut rows) = (None, 0);
     loop {
         let source = lent.clone();
-        let piece = tokio::task::spawn_blocking(move || source.read(above)).await.map_err(|_| CheckpointError::Closed)??;
+        let piece = crate::blocking::run(move || source.read(above)).await.map_err(|_| CheckpointError::Closed)??;
         let Some((last, _)) = piece.last() else { break };
         above = Some(*last);
         rows += piece.len() as u64;

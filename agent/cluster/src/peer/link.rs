@@ -4,7 +4,7 @@
 //! without giving up the connection for those that follow. When it breaks, everybody who waits is told; the next request makes a new one.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -97,7 +97,7 @@ async fn serve(peers: Weak<Peers>, member: u64, lane: Lane, mut queue: mpsc::Rec
 /// Carries requests until the connection breaks, or the link is dropped.
 async fn carry(frames: Frames, member: u64, first: Waiting, queue: &mut mpsc::Receiver<Waiting>) -> Result<(), PeerError> {
     let Frames { mut reader, mut writer } = frames;
-    let mut waiting = HashMap::new();
+    let mut waiting = BTreeMap::new();
     let mut next_id = 0;
     let mut first = Some(first);
     let ended = loop {
@@ -111,6 +111,7 @@ async fn carry(frames: Frames, member: u64, first: Waiting, queue: &mut mpsc::Re
         }
         let must_flush = writer.queued() > 0;
         tokio::select! {
+            biased;
             flushed = writer.flush(), if must_flush => if let Err(error) = flushed { break error },
             reply = reader.receive::<Reply>() => match reply {
                 Ok(Some(reply)) => answer(reply, &mut waiting),
@@ -134,7 +135,7 @@ async fn carry(frames: Frames, member: u64, first: Waiting, queue: &mut mpsc::Re
     Err(error)
 }
 
-type Answers = HashMap<u64, oneshot::Sender<Result<Response, PeerError>>>;
+type Answers = BTreeMap<u64, oneshot::Sender<Result<Response, PeerError>>>;
 
 fn write(request: Waiting, next_id: &mut u64, waiting: &mut Answers, writer: &mut FrameWriter) {
     let Waiting { request, answer } = request;

@@ -116,6 +116,7 @@ async fn answer_calls(inner: &Arc<Inner>, from: u64, frames: Frames) -> Result<(
     let (replies, to_write) = mpsc::channel(CALLS_MAX);
     let mut calls = JoinSet::new();
     tokio::select! {
+        biased;
         written = write_all(writer, to_write) => written,
         read = read_calls(inner, from, reader, &replies, &mut calls) => read,
     }
@@ -130,8 +131,9 @@ async fn read_calls(
 ) -> Result<(), FrameError> {
     loop {
         let call = tokio::select! {
-            call = reader.receive::<Call>(), if calls.len() < CALLS_MAX => call?,
+            biased;
             Some(_) = calls.join_next(), if !calls.is_empty() => continue,
+            call = reader.receive::<Call>(), if calls.len() < CALLS_MAX => call?,
         };
         let Some(call) = call else { return Ok(()) };
         let (inner, replies) = (inner.clone(), replies.clone());
@@ -171,6 +173,7 @@ async fn answer_appends(inner: &Arc<Inner>, from: u64, frames: Frames) -> Result
         }
     };
     tokio::select! {
+        biased;
         written = write_all(writer, to_write) => written,
         read = read => read,
     }

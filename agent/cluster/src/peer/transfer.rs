@@ -100,7 +100,7 @@ pub(crate) async fn send(peers: &Arc<Peers>, member: u64, vote: &Vote, snapshot:
     }
     loop {
         let source = snapshot.clone();
-        let piece = tokio::task::spawn_blocking(move || source.read(above)).await.map_err(|_| TransferError::Stopped)??;
+        let piece = crate::blocking::run(move || source.read(above)).await.map_err(|_| TransferError::Stopped)??;
         let Some((last, _)) = piece.last() else { break };
         above = Some(*last);
         rows += piece.len() as u64;
@@ -198,8 +198,7 @@ impl Receiver {
         // The old one goes first: both may not fit on the medium.
         **partial = None;
         let machine = self.machine.clone();
-        let replacement =
-            tokio::task::spawn_blocking(move || machine.checkpointer.replacement()).await.map_err(|_| TransferError::Stopped)??;
+        let replacement = crate::blocking::run(move || machine.checkpointer.replacement()).await.map_err(|_| TransferError::Stopped)??;
         **partial = Some(Partial { key, identity, head: None, order: Order::default(), replacement, touched: Instant::now() });
         Ok(SnapshotAnswer { wanted: Some(Wanted::All(Empty {})) })
     }
@@ -220,7 +219,7 @@ impl Receiver {
                     }
                 };
                 let taken = partial.take().ok_or(TransferError::Protocol)?;
-                let taken = tokio::task::spawn_blocking(move || taken.take(record)).await.map_err(|_| TransferError::Stopped)??;
+                let taken = crate::blocking::run(move || taken.take(record)).await.map_err(|_| TransferError::Stopped)??;
                 if taken.order.is_complete() {
                     return Ok(taken);
                 }

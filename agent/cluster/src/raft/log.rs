@@ -208,7 +208,7 @@ impl LogStore {
             return Ok(entries);
         }
         let (log, wanted) = (self.log.clone(), range.clone());
-        let entries = match tokio::task::spawn_blocking(move || log.read(wanted, READ_BYTES)).await.map_err(other)? {
+        let entries = match crate::blocking::run(move || log.read(wanted, READ_BYTES)).await.map_err(other)? {
             // Purged or truncated since the range was looked at.
             Err(ReadLogError::Missing { .. }) if self.clamp(&range).start > range.start || self.clamp(&range).is_empty() => Vec::new(),
             read => read.map_err(other)?,

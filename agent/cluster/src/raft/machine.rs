@@ -75,6 +75,12 @@ impl Machine {
         }
     }
 
+    /// Puts a bug back.
+    #[cfg(feature = "known-bugs")]
+    pub(crate) fn put_back(&self, bug: Option<crate::known_bugs::KnownBug>) {
+        self.state.put_back(bug);
+    }
+
     /// Applies entries and answers those who proposed them here.
     fn apply(&self, entries: Vec<(LogId, Change)>) {
         let Some((last, _)) = entries.last() else { return };
@@ -246,5 +252,5 @@ async fn copy(machine: Arc<Machine>, lent: Lent) -> io::Result<Replacement> {
             replacement.put(&rows_batch(rows)).map_err(CheckpointError::from)?;
         }
     };
-    tokio::task::spawn_blocking(copy).await.map_err(io::Error::other)?
+    crate::blocking::run(copy).await.map_err(io::Error::other)?
 }

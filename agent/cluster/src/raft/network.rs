@@ -205,6 +205,7 @@ impl NetSnapshot<Types> for Client {
         };
         tracing::info!(member = format!("{:x}", self.member), through = ?snapshot.meta.last_log_id, "sending a snapshot");
         let sent = tokio::select! {
+            biased;
             sent = transfer::send(&self.peers, self.member, &vote, lent) => sent,
             closed = cancel => return Err(closed.into()),
         };
