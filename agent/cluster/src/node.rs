@@ -343,6 +343,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(inner.clone(), acceptor));
         tasks.spawn(leadership::watch(inner.clone()));
+        tasks.spawn(leadership::ask_whether_removed(inner.clone()));
         tasks.spawn(leases::expire(inner.clone()));
         tasks.spawn(housekeeping::checkpoints(inner.clone()));
         tasks.spawn(housekeeping::compaction(inner.clone()));

@@ -12,7 +12,7 @@ use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver};
 use tokio::time::Instant;
 
 use super::{Counters, Ended, Inner, answer::is_removed};
-use crate::status::Leadership;
+use crate::{peer::message::Lane, status::Leadership};
 
 /// When this member last heard of a leader.
 #[derive(Debug, Default)]
@@ -66,6 +66,30 @@ pub(super) async fn watch(inner: Arc<Inner>) {
     // What is left is to say so.
     inner.end(Ended::Failed("raft has ended".into()));
     inner.leadership.send_modify(|leadership| leadership.leader = None);
+}
+
+/// Asks the others whether this member still belongs to them, while it hears of no leader. A voter finds out when it stands for election; a learner
+/// never does, and is sent nothing any more when it was removed while it was away.
+pub(super) async fn ask_whether_removed(inner: Arc<Inner>) {
+    let mut leadership = inner.leadership.subscribe();
+    loop {
+        if leadership.wait_for(|now| now.leader.is_none()).await.is_err() {
+            return;
+        }
+        // Longer than an election takes, after which there is somebody to hear of.
+        tokio::time::sleep(4 * inner.config.election_timeout).await;
+        if leadership.borrow().leader.is_some() {
+            continue;
+        }
+        let stored = inner.effective_membership();
+        let others: Vec<u64> = stored.membership().nodes().map(|(&id, _)| id).filter(|&id| id != inner.member()).collect();
+        for id in others {
+            // Whoever is asked says so when it is greeted, and that is noted there.
+            if let Err(error) = inner.peers.connect(id, Lane::Control).await {
+                tracing::debug!(error = crate::checkpoint::chain(&error), "a member was asked whether this one belongs to it");
+            }
+        }
+    }
 }
 
 fn update(inner: &Inner) {

@@ -196,7 +196,7 @@ impl Inner {
     }
 
     /// The last configuration this member knows of, committed or not.
-    fn effective_membership(&self) -> Arc<StoredMembership> {
+    pub(super) fn effective_membership(&self) -> Arc<StoredMembership> {
         self.metrics().membership_config
     }
 

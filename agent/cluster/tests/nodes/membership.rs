@@ -94,6 +94,23 @@ async fn a_member_that_is_removed_ends_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_that_was_away_when_it_was_removed_finds_out() {
+    let mut cluster = Cluster::start(1).await;
+    let first = cluster.named().await;
+    let urls = cluster.prepare_member("n2");
+    let added = within("addition", first.member_add(urls, true)).await.expect("it may be added");
+    let learner = cluster.join_node("n2").await;
+    until(&learner, "a name", |node| node.members().iter().all(|member| !member.name.is_empty())).await;
+    drop(learner);
+    cluster.stop_node("n2").await;
+    within("removal", first.member_remove(added.id)).await.expect("nobody needs it");
+    // It knows of nothing: for itself it is a learner of a cluster that is silent.
+    let learner = cluster.start_node("n2").await;
+    assert_eq!(within("end", learner.ended()).await, Ended::Removed);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_may_remove_itself() {
     let mut cluster = Cluster::start(3).await;
     let node = cluster.named().await;
