@@ -14,6 +14,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU8, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -49,6 +50,8 @@ pub(crate) fn reserve() -> SocketAddr {
 pub(crate) struct Process {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Ends when all that the member has said is in `log`.
+    reader: JoinHandle<()>,
     /// Where it serves clients: an address and a port.
     pub(crate) address: String,
 }
@@ -69,7 +72,7 @@ impl Process {
         let log = Arc::new(Mutex::new(Vec::new()));
         let keep = log.clone();
         // Whoever stops reading stops the writer, sooner or later.
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mut log = keep.lock().expect("nobody panics while holding lines");
                 if log.len() >= LINES_KEPT {
@@ -78,7 +81,7 @@ impl Process {
                 log.push(line);
             }
         });
-        Self { child, log, address: String::new() }
+        Self { child, log, reader, address: String::new() }
     }
 
     /// Waits until it says that it is ready.
@@ -92,13 +95,10 @@ impl Process {
     /// Waits for a line of its log with this in it.
     pub(crate) fn wait_line(&mut self, text: &str) -> String {
         wait_for(text, || {
+            // Asked first: what was said last has come by then.
+            let has_ended = self.reader.is_finished();
             let found = self.log.lock().expect("nobody panics while holding lines").iter().find(|line| line.contains(text)).cloned();
-            if found.is_none() && self.child.try_wait().expect("it is ours").is_some() {
-                // What it has said last may be on its way still.
-                std::thread::sleep(Duration::from_millis(50));
-                let log = self.log();
-                assert!(log.contains(text), "it has ended without {text:?}:\n{log}");
-            }
+            assert!(found.is_some() || !has_ended, "it has ended without {text:?}:\n{}", self.log());
             found
         })
     }
