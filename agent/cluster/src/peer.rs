@@ -24,7 +24,7 @@ pub(crate) mod transfer;
 pub mod transport;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         Arc, Mutex, RwLock,
@@ -126,6 +126,13 @@ impl Peers {
         }
     }
 
+    /// The other members of which an address is known.
+    pub(crate) fn known(&self) -> BTreeSet<u64> {
+        let addresses = self.addresses.read().expect("nobody panics while holding addresses");
+        let all = addresses.members.keys().chain(addresses.found.keys()).copied();
+        all.filter(|&member| member != self.identity.member).collect()
+    }
+
     fn urls(&self, member: u64) -> Vec<String> {
         let addresses = self.addresses.read().expect("nobody panics while holding addresses");
         let found = addresses.found.get(&member).into_iter().flatten();
@@ -179,12 +186,14 @@ impl Peers {
             let hello = Hello::new(self.identity.cluster, self.identity.member, member, lane);
             match tokio::time::timeout(CONNECT_TIMEOUT, self.introduce(member, url, &hello, traffic.clone())).await {
                 Ok(Ok(frames)) => return Ok(frames),
-                Ok(Err(error)) => failure = error,
+                Ok(Err(error)) => {
+                    if matches!(error, PeerError::Refused { refusal: Refusal::Removed, .. }) {
+                        self.note_removed();
+                    }
+                    failure = error;
+                }
                 Err(_) => failure = PeerError::Timeout(member),
             }
-        }
-        if let PeerError::Refused { refusal: Refusal::Removed, .. } = failure {
-            self.note_removed();
         }
         Err(failure)
     }

@@ -56,8 +56,8 @@ impl Inner {
 
     /// Whether a member that this one does not know was removed, or is so new that this one has not heard of it yet.
     fn was_removed(&self, member: u64) -> bool {
-        let applied = self.machine.state.read().membership.clone();
-        is_removed(&applied, member) && self.metrics().membership_config.membership().get_node(&member).is_none()
+        let is_removed = is_removed(&self.machine.state.read().membership, member);
+        is_removed && self.effective_membership().get_node(&member).is_none()
     }
 
     /// Answers one request.
@@ -65,8 +65,20 @@ impl Inner {
         let failed = |failure: Failure| Response::Failed(failure.into());
         let Some(request) = call.request else { return failed(Failure::Unknown) };
         match request {
-            // A member that is removed is sent nothing any more, not even that. It finds out when it stands for election.
-            Request::Vote(_) | Request::PreVote(_) if self.was_removed(from) => failed(Failure::Removed),
+            // A member that is removed is sent nothing any more, not even that. It finds out here, or when it greets anew; what its clients want
+            // counts no more from that moment on, however long its connections last. Only what a leader sends is always taken: one that is removed
+            // leads until others know of it, and raft's terms say whether it still does.
+            Request::Vote(_)
+            | Request::PreVote(_)
+            | Request::ReadIndex(_)
+            | Request::Propose(_)
+            | Request::RenewLease(_)
+            | Request::RemainingLease(_)
+            | Request::ChangeMembers(_)
+                if self.was_removed(from) =>
+            {
+                failed(Failure::Removed)
+            }
             Request::Vote(request) => match self.raft.vote(request.into()).await {
                 Ok(response) => Response::Vote((&response).into()),
                 Err(_) => failed(Failure::Stopped),

@@ -81,9 +81,7 @@ pub(super) async fn ask_whether_removed(inner: Arc<Inner>) {
         if leadership.borrow().leader.is_some() {
             continue;
         }
-        let stored = inner.effective_membership();
-        let others: Vec<u64> = stored.membership().nodes().map(|(&id, _)| id).filter(|&id| id != inner.member()).collect();
-        for id in others {
+        for id in inner.peers.known() {
             // Whoever is asked says so when it is greeted, and that is noted there.
             if let Err(error) = inner.peers.connect(id, Lane::Control).await {
                 tracing::debug!(error = crate::checkpoint::chain(&error), "a member was asked whether this one belongs to it");

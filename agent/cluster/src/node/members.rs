@@ -22,6 +22,7 @@ use crate::{
     error::{MembershipError, MoveLeaderError, ProposeError, ReadError},
     membership::{Member, MemberChange},
     peer::{
+        PeerError,
         message::{AddMember, Change, ChangeRequest, Failure, Lane, Request, Response, UpdateMember},
         transport::parse_url,
     },
@@ -125,8 +126,12 @@ impl Inner {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.peers.link(leader, Lane::Control).call(request, left).await {
             Ok(Response::Changed(id)) => Ok(id),
+            // It is the leader that stops, in the middle of the change perhaps; not this member.
+            Ok(Response::Failed(failure)) if failure == i32::from(Failure::Stopped) => Err(MembershipError::LeaderChanged),
             Ok(Response::Failed(failure)) => Err(Failure::try_from(failure).unwrap_or(Failure::Unknown).into()),
-            Ok(_) | Err(_) => Err(MembershipError::Timeout),
+            // Nobody has read the request.
+            Err(PeerError::NoAddress(_) | PeerError::Unreachable { .. } | PeerError::Refused { .. }) => Err(MembershipError::NoLeader),
+            Ok(_) | Err(PeerError::Broken { .. } | PeerError::Timeout(_)) => Err(MembershipError::Timeout),
         }
     }
 
@@ -144,6 +149,8 @@ impl Inner {
         let changing = async {
             let _changing = self.changing_members.lock().await;
             loop {
+                // A leader that has just begun may not have applied yet what it is to decide on: who has started, for one.
+                self.read_barrier().await.map_err(read_error)?;
                 let changed = match &change {
                     Change::Add(AddMember { urls, is_learner }) => self.add(urls, *is_learner).await,
                     Change::Promote(id) => self.promote(*id).await.map(|()| *id),
@@ -160,7 +167,7 @@ impl Inner {
         tokio::time::timeout_at(deadline, changing).await.map_err(|_| MembershipError::Timeout)?
     }
 
-    async fn add(&self, urls: &[String], is_learner: bool) -> Result<u64, MembershipError> {
+    async fn add(self: &Arc<Self>, urls: &[String], is_learner: bool) -> Result<u64, MembershipError> {
         let stored = self.effective_membership();
         let members = self.members_of(stored.membership());
         check_urls(urls, &members, None)?;
@@ -177,11 +184,11 @@ impl Inner {
             Answer::Outcome(_) | Answer::Published => return Err(MembershipError::Stopped),
         };
         let peer = Peer { urls: urls.to_vec(), is_voter: !is_learner };
-        self.change(&stored, ChangeMembers::AddNodes(BTreeMap::from([(id, peer)]))).await?;
+        self.change_to(&stored, ChangeMembers::AddNodes(BTreeMap::from([(id, peer)])), |now| now.get_node(&id).is_some()).await?;
         Ok(id)
     }
 
-    async fn promote(&self, id: u64) -> Result<(), MembershipError> {
+    async fn promote(self: &Arc<Self>, id: u64) -> Result<(), MembershipError> {
         let stored = self.effective_membership();
         let members = self.members_of(stored.membership());
         let member = members.iter().find(|member| member.id == id).ok_or(MembershipError::MemberNotFound)?;
@@ -194,18 +201,19 @@ impl Inner {
         }
         let peer = Peer { urls: member.peer_urls.clone(), is_voter: true };
         let changes = vec![ChangeMembers::SetNodes(BTreeMap::from([(id, peer)])), ChangeMembers::AddVoterIds(BTreeSet::from([id]))];
-        self.change(&stored, ChangeMembers::Batch(changes)).await
+        self.change_to(&stored, ChangeMembers::Batch(changes), |now| now.voter_ids().any(|voter| voter == id)).await
     }
 
-    async fn update(&self, id: u64, urls: &[String]) -> Result<(), MembershipError> {
+    async fn update(self: &Arc<Self>, id: u64, urls: &[String]) -> Result<(), MembershipError> {
         let stored = self.effective_membership();
         let members = self.members_of(stored.membership());
         let peer = stored.membership().get_node(&id).ok_or(MembershipError::MemberNotFound)?;
         check_urls(urls, &members, Some(id))?;
-        self.change(&stored, ChangeMembers::SetNodes(BTreeMap::from([(id, Peer { urls: urls.to_vec(), ..peer.clone() })]))).await
+        let changes = ChangeMembers::SetNodes(BTreeMap::from([(id, Peer { urls: urls.to_vec(), ..peer.clone() })]));
+        self.change_to(&stored, changes, |now| now.get_node(&id).is_some_and(|peer| peer.urls == urls)).await
     }
 
-    async fn remove(&self, id: u64) -> Result<(), MembershipError> {
+    async fn remove(self: &Arc<Self>, id: u64) -> Result<(), MembershipError> {
         let stored = self.effective_membership();
         let members = self.members_of(stored.membership());
         let member = members.iter().find(|member| member.id == id).ok_or(MembershipError::MemberNotFound)?;
@@ -215,12 +223,32 @@ impl Inner {
             self.removing_keeps_a_majority(id, &stored)?;
         }
         let ids = BTreeSet::from([id]);
-        self.change(&stored, if votes { ChangeMembers::RemoveVoters(ids) } else { ChangeMembers::RemoveNodes(ids) }).await
+        let changes = if votes { ChangeMembers::RemoveVoters(ids) } else { ChangeMembers::RemoveNodes(ids) };
+        self.change_to(&stored, changes, |now| now.get_node(&id).is_none()).await
+    }
+
+    /// Changes the configuration. If another member begins to lead meanwhile, which may or may not have the change in its log, waits until it is
+    /// known: what that leader has committed holds, and what is not in there never will.
+    async fn change_to(
+        self: &Arc<Self>,
+        before: &StoredMembership,
+        changes: ChangeMembers<u64, Peer>,
+        is_done: impl Fn(&Membership) -> bool,
+    ) -> Result<(), MembershipError> {
+        match self.change(before, changes).await {
+            Err(MembershipError::LeaderChanged) => {
+                self.read_barrier().await.map_err(|_| MembershipError::LeaderChanged)?;
+                // Nothing was done: whoever leads now may be asked.
+                if is_done(self.machine.state.read().membership.membership()) { Ok(()) } else { Err(MembershipError::NoLeader) }
+            }
+            changed => changed,
+        }
     }
 
     /// The last configuration this member knows of, committed or not.
     pub(super) fn effective_membership(&self) -> Arc<StoredMembership> {
-        self.metrics().membership_config
+        // Of raft's two accounts of itself the one that is written first: whoever waits for it to change has seen the change then.
+        self.raft.server_metrics().borrow_watched().membership_config.clone()
     }
 
     /// Changes the configuration, if it is still the one that the change was decided on.
@@ -311,6 +339,16 @@ impl Inner {
             () = self.until_ended() => Err(MoveLeaderError::Stopped),
             moved = tokio::time::timeout(self.request_timeout(), moving) => moved.unwrap_or(Err(MoveLeaderError::Timeout)),
         }
+    }
+}
+
+fn read_error(error: ReadError) -> MembershipError {
+    match error {
+        ReadError::NoLeader => MembershipError::NoLeader,
+        ReadError::TooManyRequests => MembershipError::TooManyRequests,
+        ReadError::Stopped => MembershipError::Stopped,
+        ReadError::LeaderChanged => MembershipError::NoLeader,
+        ReadError::Timeout | ReadError::TimeoutWaitAppliedIndex => MembershipError::Timeout,
     }
 }
 
@@ -405,12 +443,14 @@ pub(super) async fn publish(inner: Arc<Inner>) {
                 }
             }
         }
-        if published {
-            // From here on only the membership matters.
-            if server.changed().await.is_err() {
-                return;
-            }
-        } else if applied.changed().await.is_err() {
+        // From where it is published on, only the membership matters. Until then that matters, too: it says where the others are, whom a member that
+        // has nothing applied yet may have to ask whether it still belongs to them.
+        let changed = tokio::select! {
+            biased;
+            changed = server.changed() => changed.is_ok(),
+            changed = applied.changed(), if !published => changed.is_ok(),
+        };
+        if !changed {
             return;
         }
     }

@@ -63,7 +63,7 @@ impl Link {
 }
 
 /// Connects when there are requests, and carries them, until the link is dropped.
-async fn serve(peers: Weak<Peers>, member: u64, lane: Lane, mut queue: mpsc::Receiver<Waiting>) {
+async fn serve(weak: Weak<Peers>, member: u64, lane: Lane, mut queue: mpsc::Receiver<Waiting>) {
     let mut failed: Option<(Instant, PeerError)> = None;
     while let Some(first) = queue.recv().await {
         if let Some((until, error)) = &failed
@@ -72,11 +72,11 @@ async fn serve(peers: Weak<Peers>, member: u64, lane: Lane, mut queue: mpsc::Rec
             let _ = first.answer.send(Err(error.clone()));
             continue;
         }
-        let Some(peers) = peers.upgrade() else { return };
+        let Some(peers) = weak.upgrade() else { return };
         let error = match peers.connect(member, lane).await {
             Ok(frames) => {
                 drop(peers);
-                let Err(error) = carry(frames, member, first, &mut queue).await else { return };
+                let Err(error) = carry(frames, member, first, &mut queue, &weak).await else { return };
                 failed = None;
                 tracing::info!(member = format!("{member:x}"), ?lane, error = crate::checkpoint::chain(&error), "lost a peer");
                 continue;
@@ -95,7 +95,13 @@ async fn serve(peers: Weak<Peers>, member: u64, lane: Lane, mut queue: mpsc::Rec
 }
 
 /// Carries requests until the connection breaks, or the link is dropped.
-async fn carry(frames: Frames, member: u64, first: Waiting, queue: &mut mpsc::Receiver<Waiting>) -> Result<(), PeerError> {
+async fn carry(
+    frames: Frames,
+    member: u64,
+    first: Waiting,
+    queue: &mut mpsc::Receiver<Waiting>,
+    peers: &Weak<Peers>,
+) -> Result<(), PeerError> {
     let Frames { mut reader, mut writer } = frames;
     let mut waiting = BTreeMap::new();
     let mut next_id = 0;
@@ -114,7 +120,14 @@ async fn carry(frames: Frames, member: u64, first: Waiting, queue: &mut mpsc::Re
             biased;
             flushed = writer.flush(), if must_flush => if let Err(error) = flushed { break error },
             reply = reader.receive::<Reply>() => match reply {
-                Ok(Some(reply)) => answer(reply, &mut waiting),
+                Ok(Some(reply)) => {
+                    if matches!(reply.response, Some(Response::Failed(failure)) if failure == i32::from(Failure::Removed))
+                        && let Some(peers) = peers.upgrade()
+                    {
+                        peers.note_removed();
+                    }
+                    answer(reply, &mut waiting);
+                }
                 Ok(None) => break FrameError::Ended,
                 Err(error) => break error,
             },

@@ -96,11 +96,7 @@ fn unexpected(response: &Response) -> RPCError<Types> {
 
 impl Client {
     async fn call(&self, request: Request, option: &RPCOption) -> Result<Response, RPCError<Types>> {
-        let response = self.control.call(request, option.soft_ttl()).await.map_err(|error| rpc_error(&error))?;
-        if matches!(response, Response::Failed(failure) if failure == i32::from(Failure::Removed)) {
-            self.peers.note_removed();
-        }
-        Ok(response)
+        self.control.call(request, option.soft_ttl()).await.map_err(|error| rpc_error(&error))
     }
 
     /// Entries on their own connection, which is made if there is none that can be used.
