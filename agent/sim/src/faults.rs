@@ -8,6 +8,7 @@ use shoal_store_files::disk::sim::Fault;
 
 use crate::{
     network::{Network, Weather},
+    rot,
     world::World,
 };
 
@@ -31,7 +32,7 @@ pub(crate) async fn run(world: Rc<World>) {
             return;
         }
         let node = world.below(world.count());
-        match world.below(14) {
+        match world.below(15) {
             0..3 => crash(&world, node).await,
             3 => {
                 // Everybody at once: what was acknowledged is on the media or nowhere.
@@ -56,6 +57,7 @@ pub(crate) async fn run(world: Rc<World>) {
             10 => full_disk(&world, node).await,
             11 => compact(&world, node).await,
             12 => move_leader(&world, node).await,
+            13 => rot::strike(&world, node).await,
             _ => churn(&world, node).await,
         }
     }
@@ -168,7 +170,7 @@ async fn move_leader(world: &World, to: usize) {
 /// Adds a member, or removes one that was added.
 async fn churn(world: &Rc<World>, through: usize) {
     let Some((node, _)) = world.node(through) else { return };
-    let added: Vec<usize> = (world.founders..world.count()).filter(|&number| !world.slots.borrow()[number].removed).collect();
+    let added: Vec<usize> = (0..world.count()).filter(|&number| world.slots.borrow()[number].can_go()).collect();
     if added.len() >= ADDED_MAX {
         let number = added[world.below(added.len())];
         let id = world.slots.borrow()[number].identity.member;
@@ -184,6 +186,7 @@ async fn churn(world: &Rc<World>, through: usize) {
         return;
     }
     let number = world.add_slot();
+    world.slots.borrow_mut()[number].passing = true;
     world.note(format!("n{number} is to be added"));
     match node.member_add(vec![Network::url(number)], world.below(2) == 0).await {
         Ok(change) => {

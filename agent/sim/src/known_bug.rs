@@ -1,6 +1,6 @@
 //! Bugs that other stores had, or that are easily made: put back, one at a time, to see that the simulation catches them.
 
-use shoal_cluster::{NodeConfig, known_bugs};
+use shoal_cluster::known_bugs;
 use shoal_store_files::{Bug, Bugs};
 
 /// One of them.
@@ -8,6 +8,8 @@ use shoal_store_files::{Bug, Bugs};
 pub enum KnownBug {
     /// Entries are acknowledged after they were written, before they are synced.
     AcknowledgeBeforeSync,
+    /// Whatever is not readable in a log is cut off, also in the middle.
+    CutInTheMiddle,
     /// A read sees what this member has applied, without asking anybody whether it still leads.
     ReadWithoutIndex,
     /// A snapshot that is installed leaves the keys that it does not have.
@@ -22,8 +24,9 @@ pub enum KnownBug {
 
 impl KnownBug {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AcknowledgeBeforeSync,
+        Self::CutInTheMiddle,
         Self::ReadWithoutIndex,
         Self::SnapshotKeepsKeys,
         Self::AppliedIsBehind,
@@ -31,14 +34,24 @@ impl KnownBug {
         Self::LeasesAreNotExtended,
     ];
 
-    pub(crate) fn put_back(self, config: &mut NodeConfig) {
+    /// As a bug of the log.
+    pub(crate) fn of_the_files(self) -> Bugs {
         match self {
-            Self::AcknowledgeBeforeSync => config.storage.log.bugs = Bugs::put_back(Bug::AcknowledgeBeforeSync),
-            Self::ReadWithoutIndex => config.bug = Some(known_bugs::KnownBug::ReadWithoutIndex),
-            Self::SnapshotKeepsKeys => config.bug = Some(known_bugs::KnownBug::SnapshotKeepsKeys),
-            Self::AppliedIsBehind => config.bug = Some(known_bugs::KnownBug::AppliedIsBehind),
-            Self::ProgressIsAhead => config.bug = Some(known_bugs::KnownBug::ProgressIsAhead),
-            Self::LeasesAreNotExtended => config.bug = Some(known_bugs::KnownBug::LeasesAreNotExtended),
+            Self::AcknowledgeBeforeSync => Bugs::put_back(Bug::AcknowledgeBeforeSync),
+            Self::CutInTheMiddle => Bugs::put_back(Bug::CutInTheMiddle),
+            _ => Bugs::default(),
         }
+    }
+
+    /// As a bug of everything else.
+    pub(crate) fn of_the_node(self) -> Option<known_bugs::KnownBug> {
+        Some(match self {
+            Self::AcknowledgeBeforeSync | Self::CutInTheMiddle => return None,
+            Self::ReadWithoutIndex => known_bugs::KnownBug::ReadWithoutIndex,
+            Self::SnapshotKeepsKeys => known_bugs::KnownBug::SnapshotKeepsKeys,
+            Self::AppliedIsBehind => known_bugs::KnownBug::AppliedIsBehind,
+            Self::ProgressIsAhead => known_bugs::KnownBug::ProgressIsAhead,
+            Self::LeasesAreNotExtended => known_bugs::KnownBug::LeasesAreNotExtended,
+        })
     }
 }

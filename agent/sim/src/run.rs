@@ -8,7 +8,7 @@ use shoal_kv::{AlarmAction, AlarmRequest, Command};
 use crate::{
     KnownBug, clients, faults,
     invariants::{agreement, events, leaders, leases, linearizability, liveness},
-    medium,
+    medium, rot,
     world::{World, spawn},
 };
 
@@ -133,6 +133,7 @@ async fn simulate(world: &Rc<World>, duration: Duration) -> Result<(), String> {
     }
     spawn(world, leaders::watch(world.clone()));
     spawn(world, faults::restarts(world.clone()));
+    spawn(world, rot::replace(world.clone()));
     let faults = spawn(world, faults::run(world.clone()));
     let leased = spawn(world, leases::run(world.clone()));
     let clients: Vec<_> = (1..=CLIENTS).map(|client| spawn(world, clients::run(world.clone(), client))).collect();
@@ -151,7 +152,8 @@ async fn simulate(world: &Rc<World>, duration: Duration) -> Result<(), String> {
     for slot in world.slots.borrow_mut().iter_mut() {
         slot.disk.set_fault(None);
         slot.disk.set_capacity(None);
-        slot.held = false;
+        // One that is not a member yet does not come before it is.
+        slot.held = slot.identity.member == 0;
     }
     let leased = leased.await.map_err(|error| error.to_string())?;
     disarm(world).await?;

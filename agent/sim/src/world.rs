@@ -35,6 +35,10 @@ pub(crate) struct Slot {
     pub(crate) held: bool,
     /// It was removed from the cluster.
     pub(crate) removed: bool,
+    /// It was added to be removed again some day, not in place of another.
+    pub(crate) passing: bool,
+    /// Something that was durable is damaged, as it says itself: it has to be replaced.
+    pub(crate) lost: bool,
     /// The last reason not to start.
     pub(crate) refusal: Option<String>,
 }
@@ -163,7 +167,7 @@ impl World {
         let (life, config) = {
             let mut slots = self.slots.borrow_mut();
             let slot = &mut slots[number];
-            if slot.node.is_some() || slot.removed {
+            if slot.node.is_some() || slot.removed || slot.lost {
                 return;
             }
             slot.life += 1;
@@ -176,6 +180,12 @@ impl World {
         let (transport, acceptor) = self.network.attach(number, life);
         match Node::start(config, transport, acceptor).await {
             Ok(node) => {
+                // As whoever looks for members does: where they were seen, whether this one has heard of them or not.
+                for (other, slot) in
+                    self.slots.borrow().iter().enumerate().filter(|(other, slot)| *other != number && slot.identity.member != 0)
+                {
+                    node.set_address(slot.identity.member, vec![Network::url(other)]);
+                }
                 let mut slots = self.slots.borrow_mut();
                 if slots[number].life == life {
                     slots[number].node = Some(Arc::new(node));
@@ -193,28 +203,31 @@ impl World {
         }
     }
 
+    /// How all nodes keep their logs: in small segments, so that they fill and are used again.
+    pub(crate) fn log_options(&self) -> LogOptions {
+        let bugs = self.bug.map(KnownBug::of_the_files).unwrap_or_default();
+        LogOptions { segment_bytes: 64 << 10, spares: 1, space_retry: Duration::from_secs(1), bugs, ..LogOptions::default() }
+    }
+
     fn configure(&self, mut config: NodeConfig) -> NodeConfig {
-        config.storage.log =
-            LogOptions { segment_bytes: 64 << 10, spares: 1, space_retry: Duration::from_secs(1), ..LogOptions::default() };
+        config.storage.log = self.log_options();
         config.heartbeat_interval = Duration::from_millis(50);
         config.election_timeout = Duration::from_millis(500);
         config.checkpoint_bytes = 6 << 10;
         config.kept_log_bytes = 2 << 10;
-        if let Some(bug) = self.bug {
-            bug.put_back(&mut config);
-        }
+        config.bug = self.bug.and_then(KnownBug::of_the_node);
         config
     }
 
-    /// Takes a node's power away, or only kills its process. Whatever it was about to do does not happen. Sectors are written or not: redb counts on
-    /// that for its header; that the log bears half-written ones is held by its own tests.
+    /// Takes a node's power away, or only kills its process. Whatever it was about to do does not happen. Sectors may be written in part, so that
+    /// each byte is the old one or the new one; redb counts on that much. That the log bears garbage, too, is held by its own tests.
     pub(crate) async fn crash(&self, number: usize, power: bool) {
         let node = {
             let mut slots = self.slots.borrow_mut();
             let slot = &mut slots[number];
             slot.life += 1;
             if power || !slot.disk.has_power() {
-                slot.disk.restart(Cut { torn_sectors: false })
+                slot.disk.restart(Cut { torn_sectors: true, garbage: false })
             } else {
                 slot.disk.kill()
             }
@@ -228,7 +241,23 @@ impl World {
 }
 
 impl Slot {
+    /// Whether it may be removed.
+    pub(crate) const fn can_go(&self) -> bool {
+        self.passing && !self.removed
+    }
+
     fn new(seed: u64, identity: Identity, begin: Begin) -> Self {
-        Self { disk: SimDisk::new(seed), identity, begin, life: 0, node: None, held: false, removed: false, refusal: None }
+        Self {
+            disk: SimDisk::new(seed),
+            identity,
+            begin,
+            life: 0,
+            node: None,
+            held: false,
+            removed: false,
+            passing: false,
+            lost: false,
+            refusal: None,
+        }
     }
 }

@@ -65,6 +65,8 @@ struct Life {
     closes: bool,
     /// Whether the process is killed; otherwise the power is cut.
     kill: bool,
+    /// Whether sectors may be written in part when the power is cut.
+    tears: bool,
 }
 
 fn batch() -> impl Strategy<Value = Batch> {
@@ -92,8 +94,8 @@ fn life() -> impl Strategy<Value = Life> {
         1 => batch().prop_map(Act::Replace),
     ];
     let fault = prop_oneof![Just(None), (1..120_u64, prop_oneof![4 => Just(Fault::PowerCut), 1 => Just(Fault::Error)]).prop_map(Some)];
-    let life = (prop::collection::vec(act, 0..10), fault, prop::bool::weighted(0.2), prop::bool::weighted(0.3));
-    life.prop_map(|(acts, fault, closes, kill)| Life { acts, fault, closes, kill })
+    let life = (prop::collection::vec(act, 0..10), fault, prop::bool::weighted(0.2), prop::bool::weighted(0.3), any::<bool>());
+    life.prop_map(|(acts, fault, closes, kill, tears)| Life { acts, fault, closes, kill, tears })
 }
 
 fn history() -> impl Strategy<Value = (Vec<Life>, u64)> {
@@ -136,9 +138,9 @@ impl Run {
         if life.kill {
             disk.kill();
         }
-        // redb relies on sectors that are whole or not written; the log does not.
+        // redb bears bytes that are old or new, in any mixture, but no others; the log does.
         if !life.kill || disk.list(Path::new("/")).is_err() {
-            disk.restart(Cut::default());
+            disk.restart(Cut { torn_sectors: life.tears, garbage: false });
         }
         Ok(())
     }
@@ -196,7 +198,7 @@ impl Run {
 fn check((lives, seed): &(Vec<Life>, u64), bugs: Bugs) -> TestCaseResult {
     let disk = SimDisk::new(*seed);
     let mut run = Run::default();
-    let last = Life { acts: Vec::new(), fault: None, closes: false, kill: true };
+    let last = Life { acts: Vec::new(), fault: None, closes: false, kill: true, tears: false };
     if bugs != Bugs::default() {
         // A bug has to show in the life of a checkpoint, not at its creation.
         run.live(&disk, &last, Bugs::default())?;

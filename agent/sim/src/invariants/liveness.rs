@@ -24,7 +24,8 @@ pub(crate) async fn demand(world: &World) -> Result<(), String> {
             for key in 0..clients::KEYS {
                 served = served && clients::perform(world, number, key, Operation::Get).await.is_some();
             }
-            if served {
+            // One that was damaged is replaced by another.
+            if served || world.slots.borrow()[number].removed {
                 break;
             }
             if tokio::time::Instant::now() > end {

@@ -2,7 +2,8 @@
 //!
 //! What it models:
 //! - a power cut keeps any part of what was not synced: nothing, all, a prefix, or any set of sectors, in any order; with
-//!   [`Cut::torn_sectors`] also sectors that are half written or garbage;
+//!   [`Cut::torn_sectors`] also sectors of which only one end was written, with [`Cut::garbage`] also sectors that hold neither the old
+//!   bytes nor the new ones;
 //! - names that were not synced may be kept or lost, each by itself;
 //! - a failed sync (`EIO`) drops any part of what it should have written and calls the rest clean, as Linux does: reading gives the new
 //!   bytes until they are forgotten, the medium has the old ones;
@@ -37,8 +38,12 @@ pub enum Fault {
 /// How a power cut treats what was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cut {
-    /// Sectors may be half written, or garbage.
+    /// Sectors may be written in part: each byte is the old one or the new one. Media promise more, whole sectors; redb needs no more than
+    /// this ("single byte writes are atomic", its design notes).
     pub torn_sectors: bool,
+    /// Sectors may be garbage, as those of a medium that loses power while it programs a page and has nothing to make up for it. No database
+    /// that writes a header in place can bear that, and redb does not say so; the raft log does.
+    pub garbage: bool,
 }
 
 /// A simulated disk. Cloning gives another handle to the same one.

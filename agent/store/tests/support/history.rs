@@ -42,7 +42,7 @@ pub enum Act {
 pub enum Ending {
     /// The power is cut; sectors are whole or not written.
     Cut,
-    /// The power is cut; sectors may be torn.
+    /// The power is cut; sectors may be written in part, or garbage.
     Tear,
     /// The process is killed.
     Kill,
@@ -213,7 +213,7 @@ impl Run {
     fn end(&mut self, disk: &SimDisk, ending: Ending) -> TestCaseResult {
         match ending {
             Ending::Cut => disk.restart(Cut::default()),
-            Ending::Tear => disk.restart(Cut { torn_sectors: true }),
+            Ending::Tear => disk.restart(Cut { torn_sectors: true, garbage: true }),
             Ending::Kill | Ending::Close => disk.kill(),
             Ending::KillAndCut => {
                 disk.kill();

@@ -100,15 +100,22 @@ impl SimNode {
                 }
                 Change::Write(position, bytes) => {
                     for (at, sector) in sectors_of(position, &bytes) {
-                        let torn = cut.torn_sectors && !matches!(keep, Keep::Nothing | Keep::All) && rng.one_in(8);
+                        let torn = !matches!(keep, Keep::Nothing | Keep::All) && rng.one_in(8);
                         match (kept(rng), torn) {
-                            (false, false) => {}
-                            (true, false) => put(&mut self.durable, at, sector),
-                            (true, true) => put(&mut self.durable, at, &sector[..rng.below(sector.len())]),
-                            (false, true) => {
+                            (true, true) if cut.torn_sectors => {
+                                let middle = rng.below(sector.len());
+                                if rng.one_in(2) {
+                                    put(&mut self.durable, at, &sector[..middle]);
+                                } else {
+                                    put(&mut self.durable, at + middle, &sector[middle..]);
+                                }
+                            }
+                            (false, true) if cut.garbage => {
                                 let garbage: Vec<u8> = sector.iter().map(|_| rng.next() as u8).collect();
                                 put(&mut self.durable, at, &garbage);
                             }
+                            (true, _) => put(&mut self.durable, at, sector),
+                            (false, _) => {}
                         }
                     }
                 }
