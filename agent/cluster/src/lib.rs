@@ -9,6 +9,8 @@ pub mod bootstrap;
 mod checkpoint;
 pub mod codec;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 #[cfg(feature = "known-bugs")]
 pub mod known_bugs;
 pub mod local;

@@ -66,7 +66,9 @@ fn log(level: LogLevel) {
         LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => (LevelFilter::ERROR, LevelFilter::ERROR),
     };
     // openraft tells of every step that it takes, in terms of its own; what a person needs to know of them, the store says itself.
-    let levels = Targets::new().with_default(level).with_target("openraft", raft);
+    // Of each write whose client was answered before openraft had said that it is done, which is most of them, it warns.
+    let levels =
+        Targets::new().with_default(level).with_target("openraft", raft).with_target("openraft::raft::responder", LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(lines.with_filter(levels)).init();
 }
