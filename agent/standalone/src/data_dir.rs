@@ -12,7 +12,10 @@
 //! | `new` | it is known who this is | the same; the flags that say how it begins are ignored from here on |
 //! | `started` | it has a store, and may have voted | needs `store/`: a member that forgets what it promised must never come back |
 //! | `removed` | the cluster goes on without it | refused |
+//!
+//! A restored one is made beside its place and is `started` from the beginning, see [`Draft`].
 
+mod draft;
 mod identity;
 
 use std::{
@@ -25,6 +28,7 @@ use std::{
 use shoal_cluster::storage::StorageConfig;
 use shoal_store_files::disk::{Disk, Lock, RealDisk};
 
+pub(crate) use draft::Draft;
 pub(crate) use identity::{MemberFile, Stage};
 
 /// Mode of a data directory: what a cluster stores is nobody else's business.
@@ -69,6 +73,15 @@ pub(crate) enum DataDirError {
     /// It was removed from the cluster.
     #[error(transparent)]
     Removed(#[from] Removed),
+    /// Something is there already.
+    #[error(
+        "{} is not empty, and nothing is restored over what is there: give another --data-dir, or move it away. Keep it until the restored cluster \
+         has everything", .0.display()
+    )]
+    Exists(PathBuf),
+    /// It cannot be put in its place at once.
+    #[error("{} is a mount point, where a data directory cannot appear all at once: give a --data-dir inside of it", .0.display())]
+    MountPoint(PathBuf),
 }
 
 /// This member does not belong to its cluster any more.

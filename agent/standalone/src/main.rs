@@ -30,8 +30,7 @@ use crate::{
 const EXIT_REMOVED: u8 = 3;
 
 fn main() -> ExitCode {
-    let arguments = flags::normalize(std::env::args_os());
-    match start(arguments) {
+    match start(std::env::args_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("shoal-store: {error:#}");
@@ -42,10 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: Vec<OsString>) -> anyhow::Result<()> {
+    // Its flags are etcdctl's and etcdutl's, which have short ones.
     if arguments.get(1).is_some_and(|first| first == "snapshot") {
         return snapshot::run(arguments[1..].to_vec());
     }
-    let flags = Flags::parse_from(arguments);
+    let flags = Flags::parse_from(flags::normalize(arguments));
     if flags.version {
         // Harnesses of etcd look for the first line.
         println!("etcd Version: {}", shoal_etcd::version::SERVER_VERSION);

@@ -3,7 +3,7 @@
 mod listen;
 mod signals;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use shoal_cluster::{
@@ -20,7 +20,7 @@ use self::{
 use crate::{
     data_dir::{DataDir, MemberFile, Removed, Stage},
     flags::ClusterState,
-    settings::Settings,
+    settings::{Settings, by_name},
     url::MemberUrl,
 };
 
@@ -138,13 +138,7 @@ async fn start(settings: &Settings, data_dir: &mut DataDir, peers: Vec<Listener>
 /// Which member this is, going by the flags.
 async fn introduce(settings: &Settings, transport: &Arc<dyn Transport>) -> anyhow::Result<(Identity, Begin)> {
     match settings.initial_cluster_state {
-        ClusterState::New => {
-            let mut list: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for (name, url) in &settings.initial_cluster {
-                list.entry(name.clone()).or_default().push(url.to_string());
-            }
-            Ok(bootstrap::found(&settings.name, &list, &settings.initial_cluster_token)?)
-        }
+        ClusterState::New => Ok(bootstrap::found(&settings.name, &by_name(&settings.initial_cluster), &settings.initial_cluster_token)?),
         ClusterState::Existing => {
             let own: Vec<String> = settings.peer_urls().map(MemberUrl::to_string).collect();
             let others: Vec<String> =
