@@ -59,14 +59,20 @@ fn start(arguments: Vec<OsString>) -> anyhow::Result<()> {
 }
 
 fn log(level: LogLevel) {
-    let (level, raft) = match level {
-        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
-        LogLevel::Info => (LevelFilter::INFO, LevelFilter::WARN),
-        LogLevel::Warn => (LevelFilter::WARN, LevelFilter::ERROR),
-        LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => (LevelFilter::ERROR, LevelFilter::ERROR),
-    };
-    // openraft tells of every step that it takes, in terms of its own; what a person needs to know of them, the store says itself.
-    let levels = Targets::new().with_default(level).with_target("openraft", raft);
+    let (own, raft) = levels(level);
+    let levels = Targets::new().with_default(own).with_target("openraft", raft);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+}
+
+/// What is logged of our own lines, and of openraft's. It tells of every step that it takes, in terms of its own, and warns of what is nothing to worry
+/// about (a vote that is not granted, a peer that is down, over and over). What a person needs to know of elections and peers, the store says itself,
+/// once, as etcd does: at info, and at warn when something is lost. So openraft is heard when it fails, and when somebody looks for its steps.
+const fn levels(level: LogLevel) -> (LevelFilter, LevelFilter) {
+    match level {
+        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
+        LogLevel::Info => (LevelFilter::INFO, LevelFilter::ERROR),
+        LogLevel::Warn => (LevelFilter::WARN, LevelFilter::ERROR),
+        LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => (LevelFilter::ERROR, LevelFilter::ERROR),
+    }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     // Bound before anything is started: a port that is taken is found out at once.
     let peers = bind(&settings.listen_peer_urls, "--listen-peer-urls").await?;
     let clients = bind(&settings.listen_client_urls, "--listen-client-urls").await?;
-    let mut data_dir = DataDir::open(&settings.data_dir, &settings.name)?;
+    let mut data_dir = DataDir::open(&settings.data_dir)?;
     let started = tokio::select! {
         started = start(&settings, &mut data_dir, peers, peer_tls) => started?,
         () = signals.next() => return Ok(()),
@@ -105,10 +105,15 @@ async fn start(settings: &Settings, data_dir: &mut DataDir, peers: Vec<Listener>
         Some(member) => (member.identity(), member.begin()),
         None => introduce(settings, &transport).await?,
     };
-    if data_dir.member().is_none() {
-        data_dir.set(MemberFile::new(identity, &begin, &settings.name))?;
-    } else {
-        tracing::info!("this member is known from its data directory: the --initial flags are ignored");
+    match data_dir.member().cloned() {
+        None => data_dir.set(MemberFile::new(identity, &begin, &settings.name))?,
+        Some(member) => {
+            tracing::info!("this member is known from its data directory: the --initial flags are ignored");
+            if member.name != settings.name {
+                tracing::warn!(before = member.name, now = settings.name, "this member has another name than before");
+                data_dir.set(member.renamed(&settings.name))?;
+            }
+        }
     }
     let ids = (format!("{:x}", identity.cluster), format!("{:x}", identity.member));
     tracing::info!(cluster = ids.0, member = ids.1, name = settings.name, data_dir = %data_dir.path().display(), "starting");

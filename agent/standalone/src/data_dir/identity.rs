@@ -63,6 +63,11 @@ impl MemberFile {
         Self { stage: Stage::Started, ..Self::new(identity, begin, name) }
     }
 
+    /// The same under another name: that is only what a member says of itself.
+    pub(crate) fn renamed(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     /// Which member it is.
     pub(crate) const fn identity(&self) -> Identity {
         Identity { cluster: self.cluster.0, member: self.member.0 }
