@@ -21,6 +21,7 @@ mod prepare;
 mod proposals;
 mod raft;
 pub mod replica;
+pub mod restore;
 pub mod snapshot;
 mod state;
 pub mod status;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use shoal_cluster::{NodeConfig, Replica, SNAPSHOT_ALIGNMENT_BYTES};
 use shoal_kv::{Alarm, AlarmAction, AlarmRequest, Command, DeleteRangeRequest, Outcome, PutError, PutRequest};
 
@@ -49,6 +50,9 @@ async fn a_backup_is_aligned_and_whole() {
         backup.extend_from_slice(&chunk.expect("nothing is wrong"));
     }
     assert_eq!(backup.len() % SNAPSHOT_ALIGNMENT_BYTES, 0);
+    // Whoever serves it adds this.
+    let digest = Sha256::digest(&backup);
+    backup.extend(digest);
     let summary = shoal_cluster::backup::verify(&backup[..]).expect("it is whole");
     assert_eq!((summary.revision, summary.versions), (101, 100));
     assert!(shoal_cluster::backup::verify(&backup[..backup.len() / 2]).is_err(), "half of it is no backup");
