@@ -36,7 +36,19 @@ pub fn run(access: &Access<'_>, project: &Project, update: bool, check: bool) ->
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let mut lock = resolve(access, project, old.as_ref().filter(|_| !update))?;
+    let old_packages = old.as_ref().filter(|_| !update);
+    let mut lock = match old_packages.filter(|old| old.stale_reason(&project.recipe).is_none()) {
+        // All that the archives could say is locked, and another answer is nobody's wish without --update.
+        Some(old) => Lock {
+            format: Lock::FORMAT,
+            sources: old.sources.clone(),
+            archives: old.archives.clone(),
+            packages: old.packages.clone(),
+            groups: old.groups.clone(),
+            ..Lock::default()
+        },
+        None => resolve(access, project, old_packages)?,
+    };
     lock_files(access, project, &mut lock)?;
     lock_go(access, project, &mut lock)?;
     let text = lock.to_toml();
@@ -50,11 +62,19 @@ pub fn run(access: &Access<'_>, project: &Project, update: bool, check: bool) ->
     Ok(())
 }
 
-/// Refuses a build whose local files are not those of the lock.
+/// Refuses a build whose local files, `Cargo.lock` among them, are not those of the lock.
 ///
 /// # Errors
 /// If a local file is missing, or has another hash than the lock says.
 pub fn check_local_files(project: &Project, lock: &Lock) -> Result<()> {
+    let cargo = project.workspace.join("Cargo.lock");
+    if lock.cargo.as_ref() != Some(&crate::step::digest_of_file(&cargo)?.to_string()) {
+        bail!(
+            "{} is not the one of the lock; if you changed a dependency, run `shoal lock {}`, which keeps all other pins",
+            cargo.display(),
+            project.recipe_path.display()
+        );
+    }
     for (name, expected) in lock.files.iter().filter(|(name, _)| !name.contains("://")) {
         let path = project.recipes.join(name);
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}, which the recipe names", path.display()))?;

@@ -5,6 +5,8 @@ mod archive;
 mod loopback;
 mod place;
 
+use std::collections::BTreeMap;
+
 use archive::{Release, deb_path, files};
 use loopback::Asked;
 use place::{Place, said};
@@ -67,6 +69,21 @@ fn a_lock_older_than_its_recipe_is_refused() {
     let place = Place::locked();
     place.replace("tiny.toml", "[\"crun\"]", "[\"crun\", \"linux-image\"]");
     says(&place.refuses(&["build", "tiny.toml"]), &["tiny.lock is older than the recipe", "run `shoal lock"]);
+}
+
+#[test]
+fn other_dependencies_than_the_lock_knows_are_refused_and_locked_without_moving_another_pin() {
+    let place = Place::locked();
+    let before = place.read("tiny.lock");
+    let pin = before.lines().find(|line| line.starts_with("cargo = ")).expect("it is pinned").to_owned();
+    place.replace("tiny.lock", &pin, &format!("cargo = \"{}\"", "0".repeat(64)));
+    says(&place.refuses(&["build", "tiny.toml"]), &["Cargo.lock is not the one of the lock", "run `shoal lock", "keeps all other pins"]);
+    // Whatever the archive has by now: nobody asked for that.
+    place.server.serve(BTreeMap::new());
+    let output = place.run(&["lock", "tiny.toml"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(place.read("tiny.lock"), before);
+    assert!(place.server.take_asked().is_empty(), "the archive was asked");
 }
 
 #[test]

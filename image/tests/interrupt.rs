@@ -38,6 +38,23 @@ fn send(process: &Child, signal: Signal) {
     kill_process(Pid::from_child(process), signal).expect("it has not been reaped");
 }
 
+/// The same command with the signals as a terminal's shell leaves them. Whoever starts these tests in the background may have SIGINT ignored, which is
+/// handed down, and which `shoal` respects.
+fn hearing(command: &Command) -> Command {
+    let mut hearing = Command::new("env");
+    hearing.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => hearing.env(name, value),
+            None => hearing.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        hearing.current_dir(directory);
+    }
+    hearing
+}
+
 /// Waits for the end of a process.
 #[track_caller]
 fn end_of(process: Child) -> Output {
@@ -60,7 +77,7 @@ fn a_signal_in_a_download_ends_the_build_and_leaves_everything_as_it_was() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let place = Place::locked();
         let before = place.everything();
-        let build = downloading(&place, &mut place.command(&["build", "tiny.toml", "--arch", "amd64", "--out", "new/deep"]));
+        let build = downloading(&place, &mut hearing(&place.command(&["build", "tiny.toml", "--arch", "amd64", "--out", "new/deep"])));
         assert!(place.path("new/deep").is_dir(), "it is made before anything is fetched");
         send(&build, signal);
         let output = end_of(build);
@@ -118,8 +135,8 @@ fn a_signal_in_a_step_ends_its_programs_and_its_own_work_and_leaves_nothing_of_i
         fs::create_dir(&temporary).expect("it is empty");
         let mut command = Command::new(env::current_exe().expect("it runs"));
         command.args(["--exact", "part_be_in_the_middle_of_a_step", "--nocapture"]).env(WORK, work).env(PLACE, place.path());
-        command.env("TMPDIR", &temporary).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let build = command.spawn().expect("it can be started");
+        command.env("TMPDIR", &temporary);
+        let build = hearing(&command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
 
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || read_to_the_end(&pipe, &sender));

@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use shoal::events::Event;
@@ -13,7 +14,7 @@ use shoal_contract::Arch;
 use shoal_recipe::model::Format;
 use tempfile::TempDir;
 
-const FORMATS: [Format; 2] = [Format::Img, Format::Kernel];
+const FORMATS: [Format; 3] = [Format::Img, Format::Iso, Format::Kernel];
 
 /// A copy of the recipe base that compresses fast, for nobody downloads what is built from it.
 fn recipe() -> TempDir {
@@ -41,13 +42,26 @@ struct Done {
     keys: BTreeMap<String, String>,
     /// Steps that ran.
     ran: BTreeSet<String>,
+    /// The image's id.
+    id: String,
+    /// The part of the initramfs that is packed: PID 1 and what it is told, one behind the other.
+    initramfs: Vec<u8>,
 }
 
 fn build(directory: &TempDir) -> Done {
     let session = common::session();
     let project = Project::open(directory.path().join("base.toml").to_str().expect("it is UTF-8")).expect("the recipe has no faults");
-    build_into(&session, &project, &[Arch::Amd64], &FORMATS, &directory.path().join("out")).expect("the recipe can be built");
-    let mut done = Done::default();
+    let written = build_into(&session, &project, &[Arch::Amd64], &FORMATS, &directory.path().join("out")).expect("the recipe can be built");
+    let read = |suffix: &str| {
+        let path = written.iter().find(|path| path.to_string_lossy().ends_with(suffix)).expect("a build writes it");
+        fs::read(path).expect("it was written")
+    };
+    let manifest: serde_json::Value = serde_json::from_slice(&read(".manifest.json")).expect("it is JSON");
+    let mut done = Done { id: manifest["id"].to_string(), ..Done::default() };
+    // Behind the packed archive there is one that is not, which is none of zstd's business.
+    let initrd = read("-initrd");
+    let mut packed = zstd::Decoder::new(initrd.as_slice()).expect("it begins with a packed archive").single_frame();
+    packed.read_to_end(&mut done.initramfs).expect("it can be unpacked");
     for event in session.reporter.events() {
         match event {
             Event::StepStarted { step } => {
@@ -69,15 +83,32 @@ fn a_rebuild_runs_no_step_and_a_changed_line_only_those_that_depend_on_it() {
     let first = build(&directory);
     let again = build(&directory);
     assert!(again.ran.is_empty(), "nothing has changed, and yet these ran: {:?}", again.ran);
-    assert_eq!(again.keys, first.keys);
+    assert_eq!((&again.keys, &again.id), (&first.keys, &first.id));
 
-    // The memory limit of a service is a line in a file of the root.
-    change(&directory, "memory-max = \"512 MiB\"", "memory-max = \"384 MiB\"");
-    let root = ["root", "initrd", "uki", "disk", "hash.initrd", "hash.disk.img", "compress.disk.img", "hash.disk.img.zst", "manifest"];
+    // What services there are, and what the box is called, is told to PID 1 in the initramfs. The root, which takes longest, stays.
+    let forms =
+        ["disk", "hash.disk.img", "compress.disk.img", "hash.disk.img.zst", "iso", "hash.cd.iso", "compress.cd.iso", "hash.cd.iso.zst"];
+    let initrd = [&["initrd", "hash.initrd", "uki", "manifest"], &forms[..]].concat();
+    let limit = format!("memory-max = {}", 384 << 20);
+    for (old, new, told) in [
+        ("memory-max = \"512 MiB\"", "memory-max = \"384 MiB\"", limit.as_str()),
+        ("hostname = \"shoal\"", "hostname = \"minnow\"", "hostname = \"minnow\""),
+    ] {
+        change(&directory, old, new);
+        let changed = build(&directory);
+        assert_depends(&changed, &first, &initrd);
+        let says = |done: &Done| done.initramfs.windows(told.len()).any(|bytes| bytes == told.as_bytes());
+        assert!(says(&changed) && !says(&first), "PID 1 is not told {told:?}");
+        change(&directory, new, old);
+    }
+
+    // What a file says lies in the root.
+    let root = [&["root"], &initrd[..]].concat();
+    change(&directory, "PRETTY_NAME=\"Shoal\"", "PRETTY_NAME=\"Minnow\"");
     assert_depends(&build(&directory), &first, &root);
+    change(&directory, "PRETTY_NAME=\"Minnow\"", "PRETTY_NAME=\"Shoal\"");
 
     // Which modules there are decides over the kernel's part of the root, too; programs and packages stay.
-    change(&directory, "memory-max = \"384 MiB\"", "memory-max = \"512 MiB\"");
     change(&directory, "  \"xen-blkfront\",\n", "");
     assert_depends(&build(&directory), &first, &[&["kernel", "kernel-early", "hash.vmlinuz"], &root[..]].concat());
 }
@@ -90,6 +121,7 @@ fn assert_depends(now: &Done, before: &Done, steps: &[&str]) {
     let changed: BTreeSet<String> =
         now.keys.iter().filter(|(step, key)| before.keys.get(*step) != Some(key)).map(|(step, _)| step.clone()).collect();
     assert_eq!(changed, expected);
+    assert_ne!(now.id, before.id, "two images have one id");
     assert!(now.ran.is_subset(&expected), "{:?} ran for nothing", now.ran);
     assert!(now.keys.keys().eq(before.keys.keys()), "a build has the same steps");
 }

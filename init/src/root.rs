@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::statfs;
 use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::process::{chdir, chroot};
-use shoal_contract::SYSTEM_PATH;
+use shoal_contract::{CARRIED, SYSTEM_PATH};
 
 use crate::sys;
 
@@ -41,6 +41,7 @@ fn doing<E: Into<io::Error>>(doing: impl Into<String>) -> impl FnOnce(E) -> Root
 /// The new root is *moved* over the old one, not pivoted: the initramfs cannot be unmounted, but a mount on top of it can, so container
 /// runtimes can pivot_root(2) away from it.
 pub(crate) fn enter() -> Result<(), RootError> {
+    carry(&CARRIED)?;
     let (device, _open) = show(Path::new(SYSTEM_PATH))?;
     std::fs::create_dir_all(PLACE).map_err(doing(format!("cannot make {PLACE}")))?;
     let flags = MountFlags::RDONLY | MountFlags::NODEV;
@@ -54,6 +55,16 @@ pub(crate) fn enter() -> Result<(), RootError> {
     mount_move(".", "/").map_err(doing("cannot move the root to /"))?;
     chroot(".").map_err(doing("cannot make the mounted file system the root"))?;
     chdir("/").map_err(doing("cannot enter the root"))
+}
+
+/// Copies files to where they outlive the initramfs.
+fn carry(files: &[(impl AsRef<Path>, impl AsRef<Path>)]) -> Result<(), RootError> {
+    for (from, to) in files {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        std::fs::create_dir_all(to.parent().unwrap_or(to)).map_err(doing(format!("cannot make the folder of {}", to.display())))?;
+        std::fs::copy(from, to).map_err(doing(format!("cannot copy {} to {}", from.display(), to.display())))?;
+    }
+    Ok(())
 }
 
 /// Attaches a file to a loop device, read-only; gives the device's path, and the device open, for it lives as long as it has a user.
@@ -89,6 +100,30 @@ fn remove_below(folder: &Path, device: u64) {
             let _ = std::fs::remove_dir(&path);
         } else {
             let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_carried_into_folders_that_need_not_be_there_and_a_missing_one_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        std::fs::write(path("a"), "1").unwrap();
+        carry(&[(path("a"), path("run/shoal/a")), (path("a"), path("run/shoal/b"))]).unwrap();
+        assert_eq!(std::fs::read(path("run/shoal/b")).unwrap(), b"1");
+        let error = carry(&[(path("missing"), path("run/shoal/c"))]).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
+
+    #[test]
+    fn what_is_carried_moves_along_and_comes_from_beside_the_settings() {
+        for (from, to) in CARRIED {
+            assert!(MOVED.iter().any(|moved| Path::new(to).starts_with(moved)), "{to} would be left behind");
+            assert_eq!(Path::new(from).parent(), Path::new(shoal_contract::BOOT_PATH).parent());
         }
     }
 }

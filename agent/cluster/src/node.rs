@@ -369,6 +369,12 @@ impl Node {
         ended.ok().and_then(|ended| ended.clone()).unwrap_or(Ended::Shutdown)
     }
 
+    /// Waits until this member has its place in the cluster: the others know its name and where clients reach it, it has a vote if it was not
+    /// added as a learner, and there is a leader.
+    pub async fn ready(&self) {
+        self.inner.until_ready().await;
+    }
+
     /// Where a member was found, whatever the membership says about its peer URLs; nowhere in particular if empty. Kept in memory only.
     pub fn set_address(&self, member: u64, urls: Vec<String>) {
         self.inner.peers.set_found(member, urls);

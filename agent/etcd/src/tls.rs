@@ -1,5 +1,5 @@
-//! TLS of the client port: certificates from files, as etcd's flags name them. A certificate that is renewed in its file is used from the next
-//! connection on.
+//! TLS with clients and between members: certificates from files, as etcd's flags name them. A certificate that is renewed in its file is used
+//! from the next connection on.
 
 use std::{
     fs,
@@ -8,9 +8,11 @@ use std::{
     time::SystemTime,
 };
 
+use shoal_cluster::transport::Tls;
 pub use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::{
-    self, RootCertStore,
+    self, ClientConfig, RootCertStore, SignatureScheme,
+    client::ResolvesClientCert,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier},
@@ -74,20 +76,38 @@ pub enum TlsError {
 /// [`TlsError`].
 pub fn server_config(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
+    let renewed = Renewed::load(certificate, key, provider.clone())?;
+    let mut config = server(Arc::new(renewed), client_ca, provider)?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    Ok(Arc::new(config))
+}
+
+/// Configurations for both ends of connections between members, who all have a certificate from one of the authorities in `peer_ca`. A member
+/// shows the same one to whom it connects to and to whoever connects to it.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn peer_configs(certificate: &Path, key: &Path, peer_ca: &Path) -> Result<Tls, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let renewed = Arc::new(Renewed::load(certificate, key, provider.clone())?);
+    let client = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(TlsError::Versions)?;
+    let client = client.with_root_certificates(authorities(peer_ca)?).with_client_cert_resolver(renewed.clone());
+    Ok(Tls { client: Arc::new(client), server: Arc::new(server(renewed, Some(peer_ca), provider)?) })
+}
+
+fn server(renewed: Arc<Renewed>, ca: Option<&Path>, provider: Arc<CryptoProvider>) -> Result<ServerConfig, TlsError> {
     let builder =
         ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(TlsError::Versions)?;
-    let builder = match client_ca {
+    let builder = match ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(authorities(path)?.into(), provider.clone())
+            let verifier = WebPkiClientVerifier::builder_with_provider(authorities(path)?.into(), provider)
                 .build()
                 .map_err(|source| TlsError::Verifier { path: path.to_owned(), source })?;
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::new(Renewed::load(certificate, key, provider)?));
-    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    Ok(Arc::new(config))
+    Ok(builder.with_cert_resolver(renewed))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -125,6 +145,19 @@ impl Renewed {
         let current = Mutex::new(Loaded::read(certificate, key, &provider)?);
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), provider, current })
     }
+
+    /// What is in the files now, or was when they were last good.
+    fn current(&self) -> Arc<CertifiedKey> {
+        let mut current = self.current.lock().expect("nobody panics while holding it");
+        if current.changed != [&self.certificate, &self.key].map(|path| changed(path)) {
+            match Loaded::read(&self.certificate, &self.key, &self.provider) {
+                Ok(loaded) => *current = loaded,
+                // The two files cannot change at once. What was good a moment ago still is.
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the changed certificate cannot be used yet"),
+            }
+        }
+        current.certified.clone()
+    }
 }
 
 impl Loaded {
@@ -148,14 +181,16 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 impl ResolvesServerCert for Renewed {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let mut current = self.current.lock().expect("nobody panics while holding it");
-        if current.changed != [&self.certificate, &self.key].map(|path| changed(path)) {
-            match Loaded::read(&self.certificate, &self.key, &self.provider) {
-                Ok(loaded) => *current = loaded,
-                // The two files cannot change at once. What was good a moment ago still is.
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the changed certificate cannot be used yet"),
-            }
-        }
-        Some(current.certified.clone())
+        Some(self.current())
+    }
+}
+
+impl ResolvesClientCert for Renewed {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }

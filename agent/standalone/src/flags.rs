@@ -12,7 +12,9 @@ use crate::{duration, url::MemberUrl};
     name = "shoal-store",
     disable_version_flag = true,
     after_help = "The flags are etcd's, and so is their meaning; --FLAG=VALUE and --FLAG VALUE are the same. Each may come from the environment \
-                  instead: ETCD_DATA_DIR for --data-dir.\n\n`shoal-store snapshot --help` tells of backups."
+                  instead: ETCD_DATA_DIR for --data-dir.\n\n`shoal-store snapshot --help` tells of backups.\n\nIt ends with 0 after SIGINT or \
+                  SIGTERM, with 1 if it cannot start or go on, with 2 if the flags are wrong, and with 3 if this member was removed from its \
+                  cluster, so that starting it again is of no use."
 )]
 pub(crate) struct Flags {
     /// Print the version and end.
@@ -35,7 +37,7 @@ pub(crate) struct MemberFlags {
     /// Name of this member.
     #[arg(long, env = "ETCD_NAME", default_value = "default")]
     pub(crate) name: String,
-    /// Where this member keeps its data. The default is NAME.etcd in the working directory.
+    /// Where this member keeps its data. The default is NAME.etcd in the working directory. With data in it, the --initial flags are ignored.
     #[arg(long, env = "ETCD_DATA_DIR", value_name = "DIRECTORY")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Where to listen for clients.
@@ -104,7 +106,7 @@ pub(crate) struct PeerTlsFlags {
     /// Its key, in PEM.
     #[arg(long, env = "ETCD_PEER_KEY_FILE", value_name = "FILE")]
     pub(crate) peer_key_file: Option<PathBuf>,
-    /// Authorities that certify members, in PEM.
+    /// Authorities that certify members, in PEM: each member must have a certificate of theirs.
     #[arg(long, env = "ETCD_PEER_TRUSTED_CA_FILE", value_name = "FILE")]
     pub(crate) peer_trusted_ca_file: Option<PathBuf>,
     /// Require certificates of members.
@@ -134,9 +136,13 @@ pub(crate) struct TuningFlags {
     /// How often a quiet watcher is told how far it is, if it wants that: 10m, 5s.
     #[arg(long, env = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL", value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
     pub(crate) watch_progress_notify_interval: Duration,
-    /// Entries of the log after which the state is written down at the latest.
-    #[arg(long, env = "ETCD_SNAPSHOT_COUNT", value_name = "NUMBER", default_value_t = 10_000)]
-    pub(crate) snapshot_count: u64,
+    /// Entries of the log after which the state is written down at the latest, which shortens a restart and wears the medium. The default is
+    /// 100000, as it was etcd's for long: the entries' bytes count, too, and come first.
+    #[arg(long, env = "ETCD_SNAPSHOT_COUNT", value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) snapshot_count: Option<u64>,
+    /// Members without a vote that there may be.
+    #[arg(long, env = "ETCD_MAX_LEARNERS", value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) max_learners: usize,
     /// What to log.
     #[arg(long, env = "ETCD_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,

@@ -1,11 +1,9 @@
 //! `shoal-store`: the store of Shoal as a program of its own, one process a member. It takes etcd's flags in etcd's meaning, so that whoever can
 //! start, test or measure an etcd can start, test or measure this.
 //!
-//! Until the replicated store is joined to it, it serves one member whose keys are in memory alone: it says so when it starts, and refuses
-//! to be one of several.
-//!
 //! In a Shoal box the store is a part of the agent, which finds its peers by itself; nothing here is needed there.
 
+mod data_dir;
 mod duration;
 mod flags;
 mod member;
@@ -17,12 +15,19 @@ use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 
 use crate::{
+    data_dir::{DataDirError, Removed},
     flags::{Flags, LogLevel},
     settings::Settings,
 };
+
+/// How this process ends when its member was removed from the cluster: whoever starts it need not start it again.
+const EXIT_REMOVED: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = flags::normalize(std::env::args_os());
@@ -30,7 +35,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("shoal-store: {error:#}");
-            ExitCode::FAILURE
+            let removed = error.is::<Removed>() || matches!(error.downcast_ref(), Some(DataDirError::Removed(_)));
+            if removed { ExitCode::from(EXIT_REMOVED) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -53,11 +59,14 @@ fn start(arguments: Vec<OsString>) -> anyhow::Result<()> {
 }
 
 fn log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => LevelFilter::ERROR,
+    let (level, raft) = match level {
+        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
+        LogLevel::Info => (LevelFilter::INFO, LevelFilter::WARN),
+        LogLevel::Warn => (LevelFilter::WARN, LevelFilter::ERROR),
+        LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => (LevelFilter::ERROR, LevelFilter::ERROR),
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+    // openraft tells of every step that it takes, in terms of its own; what a person needs to know of them, the store says itself.
+    let levels = Targets::new().with_default(level).with_target("openraft", raft);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
 }

@@ -32,14 +32,16 @@ pub(crate) struct Settings {
     pub(crate) initial_cluster_state: ClusterState,
     pub(crate) initial_cluster_token: String,
     pub(crate) client_tls: Option<TlsFiles>,
-    pub(crate) peer_tls: Option<TlsFiles>,
+    pub(crate) peer_tls: Option<PeerTlsFiles>,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) election_timeout: Duration,
     /// 0 for none.
     pub(crate) quota_bytes: u64,
     pub(crate) limits: Limits,
     pub(crate) watch_progress_notify_interval: Duration,
-    pub(crate) snapshot_count: u64,
+    /// The node's own default if nothing is said.
+    pub(crate) snapshot_count: Option<u64>,
+    pub(crate) max_learners: usize,
 }
 
 /// Files in PEM.
@@ -49,6 +51,14 @@ pub(crate) struct TlsFiles {
     pub(crate) key: PathBuf,
     /// Whose certificates the other side must have; `None` if it need not have one.
     pub(crate) authorities: Option<PathBuf>,
+}
+
+/// Files in PEM, for connections between members: all of them show a certificate to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PeerTlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) authority: PathBuf,
 }
 
 /// Flags that do not go together.
@@ -80,6 +90,12 @@ pub(crate) enum SettingsError {
     /// Clients are to be verified by nothing.
     #[error("{prefix}client-cert-auth needs the authorities to verify by: add {prefix}trusted-ca-file")]
     NoAuthority { prefix: &'static str },
+    /// Nor are members.
+    #[error("members need the authorities to verify each other by: add --peer-trusted-ca-file")]
+    NoPeerAuthority,
+    /// Members would not know whom to believe.
+    #[error("--listen-peer-urls has http and https: give one kind only")]
+    MixedPeerUrls,
     /// One of the two times is 0.
     #[error("{flag} must be above 0 milliseconds")]
     ZeroTime { flag: &'static str },
@@ -111,11 +127,16 @@ impl Settings {
             tls("--peer-", peer_tls.peer_cert_file, peer_tls.peer_key_file, peer_tls.peer_trusted_ca_file, peer_tls.peer_client_cert_auth)?;
         require_certificate(&member.listen_client_urls, client_tls.as_ref(), "--listen-client-urls", "--")?;
         require_certificate(&member.listen_peer_urls, peer_tls.as_ref(), "--listen-peer-urls", "--peer-")?;
+        if member.listen_peer_urls.iter().any(|url| url.tls != member.listen_peer_urls[0].tls) {
+            return Err(SettingsError::MixedPeerUrls);
+        }
         let initial_cluster = match &member.initial_cluster {
             Some(text) => initial_cluster(text)?,
             None => member.initial_advertise_peer_urls.iter().map(|url| (member.name.clone(), url.clone())).collect(),
         };
         check_membership(&initial_cluster, &member.name, &member.initial_advertise_peer_urls)?;
+        let peer_urls: Vec<MemberUrl> = initial_cluster.iter().map(|(_, url)| url.clone()).collect();
+        require_certificate(&peer_urls, peer_tls.as_ref(), "--initial-cluster", "--peer-")?;
         Ok(Self {
             data_dir: member.data_dir.unwrap_or_else(|| PathBuf::from(format!("{}.etcd", member.name))),
             advertise_client_urls: advertised(member.advertise_client_urls, &member.listen_client_urls)?,
@@ -126,7 +147,7 @@ impl Settings {
             initial_cluster_state: member.initial_cluster_state,
             initial_cluster_token: member.initial_cluster_token,
             client_tls,
-            peer_tls,
+            peer_tls: peer_tls.map(between_members).transpose()?,
             heartbeat_interval: Duration::from_millis(heartbeat),
             election_timeout: Duration::from_millis(election),
             quota_bytes: match u64::try_from(tuning.quota_backend_bytes) {
@@ -137,6 +158,7 @@ impl Settings {
             limits: Limits { request_bytes: tuning.max_request_bytes, txn_operations: tuning.max_txn_ops },
             watch_progress_notify_interval: tuning.watch_progress_notify_interval,
             snapshot_count: tuning.snapshot_count,
+            max_learners: tuning.max_learners,
         })
     }
 
@@ -201,6 +223,13 @@ fn tls(
     }
 }
 
+/// Unlike etcd, which then believes whatever authorities the system has: a member of this cluster is nobody that they know.
+fn between_members(files: TlsFiles) -> Result<PeerTlsFiles, SettingsError> {
+    let TlsFiles { certificate, key, authorities } = files;
+    let authority = authorities.ok_or(SettingsError::NoPeerAuthority)?;
+    Ok(PeerTlsFiles { certificate, key, authority })
+}
+
 fn require_certificate(urls: &[MemberUrl], tls: Option<&TlsFiles>, flag: &'static str, prefix: &'static str) -> Result<(), SettingsError> {
     if tls.is_none() && urls.iter().any(|url| url.tls) { Err(SettingsError::NoCertificate { flag, prefix }) } else { Ok(()) }
 }
@@ -250,6 +279,17 @@ mod tests {
             (&["--listen-peer-urls=https://localhost:2380"], "add --peer-cert-file and --peer-key-file"),
             (&["--cert-file=c"], "add the one that is missing"),
             (&["--client-cert-auth", "--cert-file=c", "--key-file=k"], "add --trusted-ca-file"),
+            (&["--peer-cert-file=c", "--peer-key-file=k"], "add --peer-trusted-ca-file"),
+            (&["--initial-advertise-peer-urls=https://localhost:2380"], "add --peer-cert-file and --peer-key-file"),
+            (
+                &[
+                    "--listen-peer-urls=http://localhost:2380,https://localhost:2381",
+                    "--peer-cert-file=c",
+                    "--peer-key-file=k",
+                    "--peer-trusted-ca-file=a",
+                ],
+                "give one kind only",
+            ),
             (&["--heartbeat-interval=0"], "above 0"),
             (&["--heartbeat-interval=300"], "at least 5 times"),
             (&["--election-timeout=60000"], "must not be above 50000 ms"),

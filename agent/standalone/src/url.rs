@@ -1,6 +1,6 @@
 //! URLs of members, as etcd's flags give them: a scheme, a host and a port, and nothing else.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
 /// Where a member listens or is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,12 @@ impl fmt::Display for MemberUrl {
 }
 
 impl MemberUrl {
+    /// Of a socket's address.
+    pub(crate) fn of(tls: bool, address: SocketAddr) -> Self {
+        let host = if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() };
+        Self { tls, host, port: address.port() }
+    }
+
     /// What to bind to.
     pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)

@@ -15,7 +15,7 @@ pub struct ExpandedError {
 }
 
 impl Recipe {
-    /// Where an image's root file system has its expanded recipe.
+    /// Where a box has the expanded recipe of its image.
     pub const EXPANDED_PATH: &'static str = "/etc/shoal/recipe.toml";
 
     /// The expanded recipe as TOML; equal recipes give equal bytes.

@@ -1,4 +1,5 @@
-//! The initramfs of the live profile: PID 1, the modules that mount the root, `boot.toml`, and the root itself.
+//! The initramfs of the live profile: PID 1, the modules that mount the root, what the recipe says (`boot.toml`, `services.toml`, and the recipe itself), and the
+//! root.
 //!
 //! Two archives one behind the other, as the kernel's documentation allows (Documentation/driver-api/early-userspace/buffer-format.rst): a compressed one
 //! with PID 1 and modules, and an uncompressed one with the EROFS image, which is compressed inside.
@@ -6,8 +7,9 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
+use shoal_cache::Digest;
 use shoal_contract::boot::{Image, ModuleSets};
-use shoal_contract::{Arch, BOOT_PATH, Boot, SYSTEM_PATH};
+use shoal_contract::{Arch, BOOT_PATH, Boot, INITRAMFS_RECIPE_PATH, INITRAMFS_SERVICES_PATH, SYSTEM_PATH, Services};
 use shoal_format::tree::Tree;
 use uuid::Uuid;
 
@@ -34,9 +36,21 @@ const MOUNT_POINTS: &[&str] = &["/dev", "/proc", "/sys", "/run", "/root"];
 pub fn initrd(build: &Build<'_>, arch: Arch, kernel: &KernelStep, crates: &Built, root: &Built) -> Result<Built> {
     let recipe = build.recipe;
     let binaries = initramfs_binaries(build, crates)?;
+    let expanded = recipe.to_expanded();
+    let services = Services { services: recipe.services.clone() };
+    services.check().context("the recipe's services cannot run")?;
     let id = Uuid::new_v5(
         &NAMESPACE,
-        format!("{} {} {arch} {} {} {}", recipe.name, recipe.version, root.digest, kernel.built.digest, crates.digest).as_bytes(),
+        format!(
+            "{} {} {arch} {} {} {} {}",
+            recipe.name,
+            recipe.version,
+            root.digest,
+            kernel.built.digest,
+            crates.digest,
+            Digest::of(expanded.as_bytes())
+        )
+        .as_bytes(),
     );
     let boot = Boot {
         image: Image { name: recipe.name.clone(), version: recipe.version.clone(), arch, id, epoch: recipe.epoch },
@@ -49,10 +63,12 @@ pub fn initrd(build: &Build<'_>, arch: Arch, kernel: &KernelStep, crates: &Built
         faults: recipe.faults,
     };
     let boot = boot.to_toml();
-    let key = Key::new("initrd", 2)
-        .with("boot", boot.as_bytes())
+    let texts = [(BOOT_PATH, boot), (INITRAMFS_SERVICES_PATH, services.to_toml()), (INITRAMFS_RECIPE_PATH, expanded)];
+    let key = Key::new("initrd", 3)
+        .with_value("texts", &texts)
         .with_value("binaries", &recipe.crates)
         .with_built("kernel", &kernel.built)
+        .with_built("early", &kernel.early)
         .with_built("crates", crates)
         .with_built("root", root);
     build.step(&format!("initrd.{arch}"), key, |dir| {
@@ -63,7 +79,9 @@ pub fn initrd(build: &Build<'_>, arch: Arch, kernel: &KernelStep, crates: &Built
         for (path, bytes) in binaries {
             tree.insert_file(&path, 0o755, bytes)?;
         }
-        tree.insert_file(BOOT_PATH, 0o644, boot.clone().into_bytes())?;
+        for (path, text) in texts {
+            tree.insert_file(path, 0o644, text.into_bytes())?;
+        }
         read_tree_into(&mut tree, &kernel.early)?;
         let mut small = Vec::new();
         shoal_format::cpio::write(&tree, build.epoch()?, &mut small)?;

@@ -1,8 +1,12 @@
 //! The root file system: everything a box runs, as one EROFS image.
+//!
+//! Compressing it takes longer than all that follows, so it holds, and its key names, only what lies in it. What the recipe says beyond that lies in the
+//! initramfs.
 
 use anyhow::{Context, Result};
-use shoal_contract::{Arch, SERVICES_PATH, Services};
+use shoal_contract::{Arch, RECIPE_PATH};
 use shoal_format::tree::Tree;
+use shoal_recipe::Recipe;
 use shoal_recipe::model::{Content, File};
 use shoal_tools::run::run;
 
@@ -17,8 +21,6 @@ use crate::steps::trees::read_tree_into;
 pub const EROFS_FILE: &str = "system.erofs";
 /// Name of the table of parts (JSON: name to bytes) in the step's directory.
 pub const PARTS_FILE: &str = "parts.json";
-/// Where the expanded recipe lies in the root.
-pub const RECIPE_PATH: &str = "/etc/shoal/recipe.toml";
 /// Name of the file system, at most 15 bytes (EROFS' limit).
 const VOLUME_NAME: &str = "shoal";
 
@@ -42,11 +44,17 @@ pub struct Parts<'part> {
 /// If two parts contradict each other, a file of the recipe is missing, or mkfs.erofs fails (its output is in the error).
 pub fn root(build: &Build<'_>, arch: Arch, parts: &Parts<'_>) -> Result<Built> {
     let recipe = build.recipe;
-    let expanded = recipe.to_expanded();
     let files: Vec<&File> = recipe.files.iter().filter(|file| file.arch.contains(&arch)).collect();
-    let mut key = Key::new("root", 3)
+    let places: Vec<_> = recipe.go.iter().map(|program| (&program.name, &program.path, &program.links)).collect();
+    let outputs = &recipe.outputs;
+    let mut key = Key::new("root", 4)
         .with("arch", arch.name().as_bytes())
-        .with("recipe", expanded.as_bytes())
+        // The name of the file system, and the time of all that is in it.
+        .with_value("recipe", &(&recipe.name, &recipe.version, recipe.epoch))
+        .with_value("programs", &places)
+        .with_value("directories", &recipe.directories)
+        .with_value("links", &recipe.links)
+        .with_value("compression", &(&outputs.erofs_compression, outputs.erofs_cluster))
         .with("erofs", build.tools.digest("erofs")?.as_bytes())
         .with_built("packages", parts.packages)
         .with_built("kernel", parts.kernel)
@@ -55,12 +63,12 @@ pub fn root(build: &Build<'_>, arch: Arch, parts: &Parts<'_>) -> Result<Built> {
         key = key.with("program", name.as_bytes()).with_built("built", built);
     }
     for image in parts.images {
-        key = key.with_built("image", &image.built);
+        key = key.with_value("image", &(&image.path, &image.reference)).with_built("image", &image.built);
     }
     let mut contents = Vec::with_capacity(files.len());
     for file in &files {
         let bytes = file_content(build, arch, parts.programs, &file.content).with_context(|| format!("file {}", file.path))?;
-        key = key.with("file", shoal_cache::Digest::of(&bytes).as_bytes());
+        key = key.with_value("file", &(&file.path, file.mode)).with("file", shoal_cache::Digest::of(&bytes).as_bytes());
         contents.push(bytes);
     }
     build.step(&format!("root.{arch}"), key, |dir| {
@@ -94,10 +102,7 @@ pub fn root(build: &Build<'_>, arch: Arch, parts: &Parts<'_>) -> Result<Built> {
         for link in &recipe.links {
             tree.insert_symlink(&link.path, &link.target)?;
         }
-        tree.insert_file(RECIPE_PATH, 0o644, expanded.clone().into_bytes())?;
-        let services = Services { services: recipe.services.clone() };
-        services.check().context("the recipe's services cannot run")?;
-        tree.insert_file(SERVICES_PATH, 0o644, services.to_toml().into_bytes())?;
+        tree.insert_symlink(Recipe::EXPANDED_PATH, RECIPE_PATH)?;
         table.add("files of the recipe", &tree);
 
         let tar_path = dir.join("root.tar");

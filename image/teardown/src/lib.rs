@@ -18,5 +18,5 @@ mod unfinished;
 pub use list::{Teardown, begin};
 pub use process::ProcessTree;
 pub use temporary::TemporaryDirectory;
-pub use tree::remove;
+pub use tree::{or_gone, remove};
 pub use unfinished::Unfinished;

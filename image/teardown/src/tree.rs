@@ -26,7 +26,11 @@ pub fn remove(path: &Path) -> io::Result<()> {
     or_gone(fs::remove_dir(path)).map(drop)
 }
 
-fn or_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+/// Nothing, where what was asked about does not exist: somebody else may have removed it a moment ago.
+///
+/// # Errors
+/// Any other of `result`.
+pub fn or_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

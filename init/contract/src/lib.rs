@@ -1,12 +1,16 @@
 //! What the image builder writes and PID 1 reads: the seam between `image/` and `init/`.
 //!
-//! Three files, each with one owner on either side:
+//! Four files, each with one owner on either side:
 //!
 //! | file | where | type |
 //! |---|---|---|
 //! | `/shoal/boot.toml` | initramfs | [`Boot`]: which image this is, what to load, where state goes |
-//! | `/etc/shoal/services.toml` | root file system | [`Services`]: what to run, in what order, with which limits |
+//! | `/shoal/services.toml` | initramfs | [`Services`]: what to run, in what order, with which limits |
+//! | `/shoal/recipe.toml` | initramfs | what the image was built from; PID 1 does not read it |
 //! | `/usr/lib/modules/<release>/shoal.modules` | initramfs and root | [`modules::Index`]: names, aliases and dependencies of modules |
+//!
+//! The root file system holds what is large and seldom changes; the initramfs, beside PID 1, what the recipe says about both. It is gone when
+//! the box runs, so PID 1 carries over what is still wanted then: see [`CARRIED`].
 //!
 //! Both sides compile against these types, so a box never meets a file that its init cannot read. This crate holds data and
 //! its checks; it opens no file and takes no decision.
@@ -20,8 +24,16 @@ pub use service::{Service, Services};
 
 /// Path of [`Boot`] in the initramfs.
 pub const BOOT_PATH: &str = "/shoal/boot.toml";
-/// Path of [`Services`] in the root file system.
-pub const SERVICES_PATH: &str = "/etc/shoal/services.toml";
+/// Path of [`Services`] in the initramfs.
+pub const INITRAMFS_SERVICES_PATH: &str = "/shoal/services.toml";
+/// Path of the expanded recipe in the initramfs.
+pub const INITRAMFS_RECIPE_PATH: &str = "/shoal/recipe.toml";
+/// Path of [`Services`] while the box runs.
+pub const SERVICES_PATH: &str = "/run/shoal/services.toml";
+/// Path of the expanded recipe while the box runs. `/etc/shoal/recipe.toml` is a link to it.
+pub const RECIPE_PATH: &str = "/run/shoal/recipe.toml";
+/// What PID 1 carries out of the initramfs before it changes to the root: the path there, and the path while the box runs. `/run` moves along.
+pub const CARRIED: [(&str, &str); 2] = [(INITRAMFS_SERVICES_PATH, SERVICES_PATH), (INITRAMFS_RECIPE_PATH, RECIPE_PATH)];
 /// File name of [`modules::Index`] below `/usr/lib/modules/<release>/`.
 pub const MODULE_INDEX_NAME: &str = "shoal.modules";
 /// Path of the root file system (EROFS) in the initramfs of the live profile.

@@ -1,4 +1,4 @@
-//! `/etc/shoal/services.toml`: what PID 1 runs, in what order, with which limits.
+//! `/shoal/services.toml`: what PID 1 runs, in what order, with which limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ContractError;
 use crate::boot::Level;
 
-/// Contents of `/etc/shoal/services.toml`.
+/// Contents of `/shoal/services.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Services {

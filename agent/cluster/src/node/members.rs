@@ -67,6 +67,29 @@ impl Inner {
         founders.iter().map(|(&id, urls)| Member { id, peer_urls: urls.clone(), ..Member::default() }).collect()
     }
 
+    /// What this member says about itself.
+    fn attributes(&self) -> Attributes {
+        Attributes { member: self.member(), name: self.config.name.clone(), client_urls: self.config.client_urls.clone() }
+    }
+
+    fn is_published(&self, attributes: &Attributes) -> bool {
+        self.machine.state.read().attributes.get(&self.member()) == Some(attributes)
+    }
+
+    /// [`Node::ready`](super::Node::ready).
+    pub(super) async fn until_ready(&self) {
+        let attributes = self.attributes();
+        let mut applied = self.machine.applied.subscribe();
+        while !(self.is_published(&attributes) && self.votes_if_it_is_to()) && applied.changed().await.is_ok() {}
+        let _ = self.leadership.subscribe().wait_for(|now| now.leader.is_some()).await;
+    }
+
+    fn votes_if_it_is_to(&self) -> bool {
+        let stored = self.effective_membership();
+        let member = self.member();
+        stored.get_node(&member).is_some_and(|peer| !peer.is_voter || stored.membership().voter_ids().any(|voter| voter == member))
+    }
+
     /// Changes the membership, whoever leads.
     pub(super) async fn change_members(self: &Arc<Self>, change: Change) -> Result<MemberChange, MembershipError> {
         let deadline = Instant::now() + self.request_timeout();
@@ -361,7 +384,7 @@ pub(super) async fn promotion(inner: Arc<Inner>) {
 
 /// Tells the cluster what this member calls itself and where clients reach it, once it belongs to it, and keeps the addresses of peers.
 pub(super) async fn publish(inner: Arc<Inner>) {
-    let attributes = Attributes { member: inner.member(), name: inner.config.name.clone(), client_urls: inner.config.client_urls.clone() };
+    let attributes = inner.attributes();
     let mut applied = inner.machine.applied.subscribe();
     let mut server = inner.raft.server_metrics();
     loop {
@@ -369,11 +392,8 @@ pub(super) async fn publish(inner: Arc<Inner>) {
         if stored.membership().nodes().next().is_some() {
             inner.peers.set_members(stored.membership().nodes().map(|(&id, peer)| (id, peer.urls.clone())).collect());
         }
-        let (belongs, published) = {
-            let replicated = inner.machine.state.read();
-            let belongs = replicated.membership.get_node(&inner.member()).is_some();
-            (belongs, replicated.attributes.get(&inner.member()) == Some(&attributes))
-        };
+        let belongs = inner.machine.state.read().membership.get_node(&inner.member()).is_some();
+        let published = inner.is_published(&attributes);
         if belongs && !published {
             match inner.propose(Content::Publish(attributes.clone())).await {
                 Ok(_) => continue,

@@ -1,8 +1,15 @@
 //! openraft's network: who sends what on which lane.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{self, Future},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::{Stream, StreamExt, stream::BoxStream};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use openraft::{
     RaftNetworkFactory,
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
@@ -97,19 +104,26 @@ impl Client {
     }
 
     /// Entries on their own connection, which is made if there is none that can be used.
-    async fn stream<'a, S>(
-        &'a mut self,
-        input: S,
-    ) -> Result<BoxStream<'a, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>
+    ///
+    /// It is made for the first request and not before: it is there that openraft waits when the last try has failed. Tried at once, a peer that is
+    /// down would be tried thousands of times a second.
+    fn stream<'a, S>(&'a mut self, mut input: S) -> BoxStream<'a, Result<StreamAppendResult<Types>, RPCError<Types>>>
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
     {
-        if !self.append.as_ref().is_some_and(AppendConnection::is_usable) {
-            let frames = self.peers.connect(self.member, Lane::Append).await.map_err(|error| rpc_error(&error))?;
-            self.append = Some(AppendConnection::new(self.member, frames));
-        }
-        let Some(connection) = &mut self.append else { return Ok(futures_util::stream::empty().boxed()) };
-        Ok(connection.stream(input, self.patience).map(|answer| answer.map_err(|error| rpc_error(&error))).boxed())
+        let answers = async move {
+            let Some(first) = input.next().await else { return stream::empty().boxed() };
+            if !self.append.as_ref().is_some_and(AppendConnection::is_usable) {
+                match self.peers.connect(self.member, Lane::Append).await {
+                    Ok(frames) => self.append = Some(AppendConnection::new(self.member, frames)),
+                    Err(error) => return stream::once(future::ready(Err(rpc_error(&error)))).boxed(),
+                }
+            }
+            let Some(connection) = &mut self.append else { return stream::empty().boxed() };
+            let requests = stream::once(future::ready(first)).chain(input);
+            connection.stream(requests, self.patience).map(|answer| answer.map_err(|error| rpc_error(&error))).boxed()
+        };
+        stream::once(answers).flatten().boxed()
     }
 }
 
@@ -152,7 +166,7 @@ impl NetStreamAppend<Types> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
     {
-        if self.streams { Box::pin(self.stream(input)) } else { stream_append_sequential(self, input, option) }
+        if self.streams { Box::pin(future::ready(Ok(self.stream(input)))) } else { stream_append_sequential(self, input, option) }
     }
 }
 

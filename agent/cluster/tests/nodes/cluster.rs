@@ -18,9 +18,13 @@ use shoal_cluster::{
 use shoal_kv::{Command, Outcome, PutRequest, RangeRequest};
 use shoal_store_files::log::LogOptions;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::ClientConfig;
 
 /// Nothing that these tests wait for takes longer, on whatever machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
+
+/// What carries the bytes of all nodes.
+type Carrier = Arc<dyn Fn(Option<Arc<ClientConfig>>) -> Arc<dyn Transport> + Send + Sync>;
 
 /// What tests change in the configuration of all nodes.
 pub(crate) type Tune = Arc<dyn Fn(&mut NodeConfig) + Send + Sync>;
@@ -34,6 +38,7 @@ pub(crate) struct Cluster {
     list: BTreeMap<String, Vec<String>>,
     tune: Tune,
     tls: Option<Tls>,
+    carrier: Carrier,
 }
 
 struct Slot {
@@ -62,6 +67,15 @@ impl Cluster {
     }
 
     pub(crate) async fn start_with(size: usize, tune: Tune, tls: Option<Tls>) -> Self {
+        Self::start_all(size, tune, tls, Arc::new(|tls| Arc::new(TcpTransport { tls }))).await
+    }
+
+    /// The same, with something else than TCP between them.
+    pub(crate) async fn start_on(size: usize, carrier: Carrier) -> Self {
+        Self::start_all(size, Arc::new(|_| {}), None, carrier).await
+    }
+
+    async fn start_all(size: usize, tune: Tune, tls: Option<Tls>, carrier: Carrier) -> Self {
         let listeners: BTreeMap<String, _> = (1..=size).map(|number| (format!("n{number}"), listen())).collect();
         let list: BTreeMap<_, _> = listeners.iter().map(|(name, listener)| (name.clone(), vec![url(listener, tls.is_some())])).collect();
         let directory = tempfile::tempdir().expect("a directory can be made");
@@ -69,7 +83,7 @@ impl Cluster {
             let (identity, begin) = bootstrap::found(&name, &list, "test").expect("it is in the list");
             (name, Slot { identity, begin, listener, node: None })
         });
-        let mut cluster = Self { directory, members: members.collect(), list: list.clone(), tune, tls };
+        let mut cluster = Self { directory, members: members.collect(), list: list.clone(), tune, tls, carrier };
         for name in list.keys() {
             cluster.start_node(name).await;
         }
@@ -88,7 +102,7 @@ impl Cluster {
     }
 
     fn transport(&self) -> Arc<dyn Transport> {
-        Arc::new(TcpTransport { tls: self.tls.as_ref().map(|tls| tls.client.clone()) })
+        (self.carrier)(self.tls.as_ref().map(|tls| tls.client.clone()))
     }
 
     fn config(&self, name: &str) -> NodeConfig {

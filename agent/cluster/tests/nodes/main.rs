@@ -10,3 +10,4 @@ mod membership;
 mod restarts;
 mod space;
 mod tls;
+mod unreachable;

@@ -2,18 +2,14 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -21,10 +17,10 @@ import (
 // Variable names the program under test in the environment. It may be etcd itself: what fails there is no fault of ours.
 const Variable = "SHOAL_STORE"
 
-// startDeadline is how long a server may take until it is healthy; one that needs longer has failed.
+// startDeadline is how long the servers of a cluster may take until all are healthy; what needs longer has failed.
 const startDeadline = 60 * time.Second
 
-// startAttempts is how often a server is started that lost the race for its port to somebody else.
+// startAttempts is how often servers are started of which one lost the race for its port to somebody else.
 const startAttempts = 5
 
 // Program returns the program under test.
@@ -40,66 +36,82 @@ func Program(t testing.TB) string {
 // Start runs a server with an empty data directory and returns its endpoint. It is stopped when the test ends.
 func Start(t testing.TB, program string, flags ...string) string {
 	t.Helper()
+	return StartCluster(t, program, 1, flags...)[0]
+}
+
+// StartCluster runs a cluster of servers with empty data directories and returns their endpoints. They are stopped when the test ends.
+func StartCluster(t testing.TB, program string, size int, flags ...string) []string {
+	t.Helper()
 	for range startAttempts {
-		endpoint, err := try(t, program, flags)
+		endpoints, err := try(t, program, size, flags)
 		if err == nil {
-			return endpoint
+			return endpoints
 		}
 		if !strings.Contains(strings.ToLower(err.Error()), "address already in use") {
 			t.Fatal(err)
 		}
 	}
-	t.Fatalf("no port was free in %d attempts", startAttempts)
-	return ""
+	t.Fatalf("no ports were free in %d attempts", startAttempts)
+	return nil
 }
 
-func try(t testing.TB, program string, flags []string) (string, error) {
-	client, peer := freeURL(t), freeURL(t)
-	arguments := append([]string{
-		"--name=conformance",
-		"--data-dir=" + filepath.Join(t.TempDir(), "data"),
-		"--listen-client-urls=" + client,
-		"--advertise-client-urls=" + client,
-		"--listen-peer-urls=" + peer,
-		"--initial-advertise-peer-urls=" + peer,
-		"--initial-cluster=conformance=" + peer,
-		"--log-level=warn",
-	}, flags...)
-	var output Output
-	command := exec.Command(program, arguments...)
-	command.Stdout, command.Stderr = &output, &output
-	// A test that is killed takes its servers along.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		return "", fmt.Errorf("start %s: %w", program, err)
-	}
-	exited := make(chan error, 1)
-	go func() { exited <- command.Wait() }()
-	stop := func() {
-		command.Process.Kill()
-		<-exited
-	}
+// member is what a server of a cluster is called, and where it listens.
+type member struct {
+	name, client, peer string
+}
 
-	healthy := make(chan error, 1)
+func try(t testing.TB, program string, size int, flags []string) ([]string, error) {
+	members := make([]member, size)
+	var endpoints, initialCluster []string
+	for index := range members {
+		members[index] = member{name: fmt.Sprintf("conformance%d", index+1), client: freeURL(t), peer: freeURL(t)}
+		if size == 1 {
+			members[index].name = "conformance"
+		}
+		endpoints = append(endpoints, members[index].client)
+		initialCluster = append(initialCluster, members[index].name+"="+members[index].peer)
+	}
+	var servers []*Process
+	for _, member := range members {
+		server, err := Run(program, append([]string{
+			"--name=" + member.name,
+			"--data-dir=" + filepath.Join(t.TempDir(), "data"),
+			"--listen-client-urls=" + member.client,
+			"--advertise-client-urls=" + member.client,
+			"--listen-peer-urls=" + member.peer,
+			"--initial-advertise-peer-urls=" + member.peer,
+			"--initial-cluster=" + strings.Join(initialCluster, ","),
+			"--log-level=warn",
+		}, flags...), nil)
+		if err != nil {
+			stop(servers)
+			return nil, err
+		}
+		servers = append(servers, server)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startDeadline)
 	defer cancel()
-	go func() { healthy <- waitHealthy(ctx, client) }()
-	select {
-	case err := <-exited:
-		return "", fmt.Errorf("%s ended before it was ready: %v\n%s", program, err, output.String())
-	case err := <-healthy:
-		if err != nil {
-			stop()
-			return "", fmt.Errorf("%s is not ready after %v: %v\n%s", program, startDeadline, err, output.String())
+	for index, server := range servers {
+		if err := server.WaitReady(ctx, func(ctx context.Context) error { return waitHealthy(ctx, members[index].client) }); err != nil {
+			stop(servers)
+			return nil, err
 		}
 	}
 	t.Cleanup(func() {
-		stop()
-		if t.Failed() {
-			t.Logf("the server said:\n%s", output.String())
+		stop(servers)
+		for index, server := range servers {
+			if t.Failed() {
+				t.Logf("%s said:\n%s", members[index].name, server.Output.String())
+			}
 		}
 	})
-	return client, nil
+	return endpoints, nil
+}
+
+func stop(servers []*Process) {
+	for _, server := range servers {
+		server.Kill()
+	}
 }
 
 // freeURL returns a URL whose port was free a moment ago.
@@ -134,24 +146,4 @@ func waitHealthy(ctx context.Context, endpoint string) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-// Output collects what a process prints while the test may read it.
-type Output struct {
-	mutex  sync.Mutex
-	buffer bytes.Buffer
-}
-
-// Write adds to the output.
-func (o *Output) Write(bytes []byte) (int, error) {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	return o.buffer.Write(bytes)
-}
-
-// String returns what has been printed so far.
-func (o *Output) String() string {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	return o.buffer.String()
 }
