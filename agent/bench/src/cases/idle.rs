@@ -4,6 +4,11 @@
 //! controller-manager and scheduler are elected by, each every 2 s; each apiserver's identity lease every 10 s; each apiserver's endpoint
 //! lease (masterleases, 15 s, with an etcd lease of its own) every 10 s; and the compactor's key every 5 min. All are replaced as
 //! Kubernetes does it, by a transaction that compares the revision.
+//!
+//! All writes of an hour are made, in less than an hour: what is written once in a while (checkpoints, new segments of a log, pages of a
+//! database that fill up) is counted as often as it happens in an hour, which a scaled-up minute would not. Time that passes by itself is short by
+//! that: heartbeats and timers of a server are counted for the shorter time. And the closer the writes come, the more of them etcd commits to its
+//! database at once (every 100 ms); so this is in its favour.
 
 use std::time::{Duration, Instant};
 
@@ -27,12 +32,15 @@ const LEASE_BYTES: usize = 480;
 /// A node object of a small node with its images.
 const NODE_BYTES: usize = 6 * 1024;
 
+/// What is measured.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// Seconds of the etcd lease that an apiserver's endpoint lives by.
 const ENDPOINT_LEASE_SECONDS: i64 = 15;
 
 pub(crate) const FIGURES: &[Figure] = &[
     Figure { name: "written in an idle hour with three Kubernetes nodes", unit: "MiB", aim: Some(Aim::RatioAtMost(0.2)) },
-    Figure { name: "processor time in that hour", unit: "s", aim: None },
+    Figure { name: "processor time for that hour's writes", unit: "s", aim: None },
 ];
 
 /// Something that is written again and again.
@@ -60,6 +68,7 @@ fn objects() -> Vec<Object> {
     objects
 }
 
+/// Makes an hour's writes in so many seconds, or as fast as the server can.
 pub(crate) async fn run(launch: &Launch<'_>, seconds: u64) -> anyhow::Result<Vec<f64>> {
     let server = launch.one().await?;
     let connection = Connection::new(&server.endpoint)?;
@@ -69,22 +78,21 @@ pub(crate) async fn run(launch: &Launch<'_>, seconds: u64) -> anyhow::Result<Vec
     }
     let (written, processor) = (server.written_bytes()?, server.processor_seconds()?);
     let start = Instant::now();
-    let end = start + Duration::from_secs(seconds);
     // They do not all come at once: each begins at another part of its interval.
     let count = objects.len() as u32;
-    let mut due: Vec<Instant> = objects.iter().zip(0..).map(|(object, at)| start + object.every * at / count).collect();
+    let mut due: Vec<Duration> = objects.iter().zip(0..).map(|(object, at)| object.every * at / count).collect();
     loop {
         let (next, at) = due.iter().enumerate().min_by_key(|(_, at)| **at).map(|(next, at)| (next, *at)).context("there are objects")?;
-        tokio::time::sleep_until(at.min(end).into()).await;
-        if at >= end {
+        let at_here = at.mul_f64(seconds as f64 / HOUR.as_secs_f64());
+        tokio::time::sleep_until((start + at_here).into()).await;
+        if at >= HOUR {
             break;
         }
         write(&connection, &objects[next]).await?;
         due[next] += objects[next].every;
     }
-    let hours = start.elapsed().as_secs_f64() / 3600.0;
     let mib = (server.written_bytes()? - written) / f64::from(1 << 20);
-    Ok(vec![mib / hours, (server.processor_seconds()? - processor) / hours])
+    Ok(vec![mib, server.processor_seconds()? - processor])
 }
 
 async fn write(connection: &Connection, object: &Object) -> anyhow::Result<()> {
