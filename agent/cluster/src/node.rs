@@ -21,6 +21,7 @@ mod members;
 mod propose;
 mod read;
 mod replica;
+mod timings;
 
 use std::{
     collections::BTreeMap,
@@ -82,9 +83,6 @@ const KEPT_LOG_BYTES: u64 = 32 << 20;
 
 /// Hubs that share the watch streams, at most. More of them than cores only cost memory.
 const WATCH_SHARDS_MAX: usize = 4;
-
-/// Entries in one message to a follower, at most. Their bytes are bounded separately.
-const APPEND_ENTRIES: u64 = 1024;
 
 /// How a member first comes to its cluster. After that it is all in its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,30 +260,6 @@ impl Counters {
     }
 }
 
-fn raft_config(config: &NodeConfig) -> Result<openraft::Config, StartError> {
-    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    openraft::Config {
-        cluster_name: format!("{:x}", config.identity.cluster),
-        heartbeat_interval: milliseconds(config.heartbeat_interval),
-        election_timeout_min: milliseconds(config.election_timeout),
-        election_timeout_max: milliseconds(config.election_timeout * 2),
-        max_payload_entries: APPEND_ENTRIES,
-        // Checkpoints and purging are this crate's business: they go by bytes.
-        snapshot_policy: openraft::SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
-        // A follower is brought up to date by the log as long as the log has it.
-        replication_lag_threshold: u64::MAX,
-        enable_pre_vote: Some(true),
-        // As in the raft paper: whoever restarts asks for votes.
-        enable_leader_restore: Some(false),
-        // Followers write while the leader does.
-        broadcast_submitted_on_append: Some(true),
-        ..openraft::Config::default()
-    }
-    .validate()
-    .map_err(|error| StartError::Timings(error.to_string()))
-}
-
 impl Node {
     /// Starts a node, or starts it again on its files. Returns when what was committed when it ended is applied again, not when there is a
     /// leader.
@@ -293,7 +267,7 @@ impl Node {
     /// # Errors
     /// [`StartError`]. The files are as they were, or new and empty.
     pub async fn start(config: NodeConfig, transport: Arc<dyn Transport>, acceptor: impl Acceptor) -> Result<Self, StartError> {
-        let raft_config = Arc::new(raft_config(&config)?);
+        let raft_config = Arc::new(timings::raft_config(&config)?);
         let member = config.identity.member;
         if let Begin::Found(voters) = &config.begin
             && !voters.contains_key(&member)

@@ -1,12 +1,16 @@
 //! What members say to each other.
 
+mod failure;
+mod introduction;
+mod snapshot;
+
 use bytes::Bytes;
 use prost::Message;
 
-use crate::{
-    error::MembershipError,
-    raft::wire::{LogIdMessage, VoteMessage},
-};
+use crate::raft::wire::{LogIdMessage, VoteMessage};
+pub(crate) use failure::Failure;
+pub(crate) use introduction::{IntroducedMember, Introduction};
+pub(crate) use snapshot::{RevisionMessage, SnapshotAnswer, SnapshotInstalled, SnapshotKey, SnapshotOffer, SnapshotPiece, Wanted};
 
 /// The version of the protocol. A member answers only to its own; fields may be added without a new one.
 pub(crate) const VERSION: u32 = 1;
@@ -284,163 +288,4 @@ pub(crate) struct UpdateMember {
     pub(crate) id: u64,
     #[prost(string, repeated, tag = "2")]
     pub(crate) urls: Vec<String>,
-}
-
-/// Why a request was not granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
-pub(crate) enum Failure {
-    Unknown = 0,
-    /// Whoever was asked does not lead, or not in the term that was named. Nothing was done.
-    NotLeader = 1,
-    /// Nothing was done.
-    TooManyRequests = 2,
-    /// It was appended, and is no longer in the log of whoever was asked.
-    Discarded = 3,
-    Timeout = 4,
-    Stopped = 5,
-    LeaseNotFound = 6,
-    /// Whoever asks was removed from the cluster.
-    Removed = 7,
-    MemberExists = 20,
-    PeerUrlExists = 21,
-    BadUrls = 22,
-    MemberNotFound = 23,
-    MemberNotLearner = 24,
-    LearnerNotReady = 25,
-    TooManyLearners = 26,
-    NotEnoughStarted = 27,
-    Unhealthy = 28,
-    LeaderChanged = 29,
-}
-
-impl From<MembershipError> for Failure {
-    fn from(error: MembershipError) -> Self {
-        match error {
-            MembershipError::MemberExists => Self::MemberExists,
-            MembershipError::PeerUrlExists => Self::PeerUrlExists,
-            MembershipError::BadUrls => Self::BadUrls,
-            MembershipError::MemberNotFound => Self::MemberNotFound,
-            MembershipError::MemberNotLearner => Self::MemberNotLearner,
-            MembershipError::LearnerNotReady => Self::LearnerNotReady,
-            MembershipError::TooManyLearners => Self::TooManyLearners,
-            MembershipError::NotEnoughStarted => Self::NotEnoughStarted,
-            MembershipError::Unhealthy => Self::Unhealthy,
-            MembershipError::TooManyRequests => Self::TooManyRequests,
-            MembershipError::NoLeader => Self::NotLeader,
-            MembershipError::LeaderChanged => Self::LeaderChanged,
-            MembershipError::Timeout => Self::Timeout,
-            MembershipError::Stopped => Self::Stopped,
-        }
-    }
-}
-
-impl From<Failure> for MembershipError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::MemberExists => Self::MemberExists,
-            Failure::PeerUrlExists => Self::PeerUrlExists,
-            Failure::BadUrls => Self::BadUrls,
-            Failure::MemberNotFound => Self::MemberNotFound,
-            Failure::MemberNotLearner => Self::MemberNotLearner,
-            Failure::LearnerNotReady => Self::LearnerNotReady,
-            Failure::TooManyLearners => Self::TooManyLearners,
-            Failure::NotEnoughStarted => Self::NotEnoughStarted,
-            Failure::Unhealthy => Self::Unhealthy,
-            Failure::TooManyRequests => Self::TooManyRequests,
-            Failure::NotLeader => Self::NoLeader,
-            Failure::LeaderChanged | Failure::Discarded => Self::LeaderChanged,
-            Failure::Timeout | Failure::Unknown | Failure::LeaseNotFound | Failure::Removed => Self::Timeout,
-            Failure::Stopped => Self::Stopped,
-        }
-    }
-}
-
-/// What a snapshot is offered with.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(crate) struct SnapshotOffer {
-    #[prost(message, required, tag = "1")]
-    pub(crate) vote: VoteMessage,
-    /// Which snapshot of the sender: of the same bytes if the key is the same.
-    #[prost(message, required, tag = "2")]
-    pub(crate) key: SnapshotKey,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
-pub(crate) struct SnapshotKey {
-    #[prost(fixed64, tag = "1")]
-    pub(crate) sender: u64,
-    /// Random, another one for each life of the sender.
-    #[prost(fixed64, tag = "2")]
-    pub(crate) life: u64,
-    /// Counts the sender's checkpoints.
-    #[prost(uint64, tag = "3")]
-    pub(crate) checkpoint: u64,
-}
-
-/// The answer to an offer.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(crate) struct SnapshotAnswer {
-    #[prost(oneof = "Wanted", tags = "1, 2, 3")]
-    pub(crate) wanted: Option<Wanted>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
-pub(crate) enum Wanted {
-    /// From its beginning.
-    #[prost(message, tag = "1")]
-    All(Empty),
-    /// The head and the rows up to this one are here already.
-    #[prost(message, tag = "2")]
-    Above(RevisionMessage),
-    /// Another snapshot is on its way: later.
-    #[prost(message, tag = "3")]
-    Later(Empty),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(crate) struct RevisionMessage {
-    #[prost(int64, tag = "1")]
-    pub(crate) main: i64,
-    #[prost(uint32, tag = "2")]
-    pub(crate) sub: u32,
-    /// Rows up to and including this one.
-    #[prost(uint64, tag = "3")]
-    pub(crate) rows: u64,
-}
-
-/// A piece of a snapshot: bytes of its records.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct SnapshotPiece {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub(crate) bytes: Bytes,
-}
-
-/// The end of a transfer: the receiver's vote, after it has installed the snapshot or found it too old.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub(crate) struct SnapshotInstalled {
-    #[prost(message, required, tag = "1")]
-    pub(crate) vote: VoteMessage,
-}
-
-/// Who belongs to the cluster, for somebody who is about to join it.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct Introduction {
-    #[prost(fixed64, tag = "1")]
-    pub(crate) cluster: u64,
-    #[prost(message, repeated, tag = "2")]
-    pub(crate) members: Vec<IntroducedMember>,
-}
-
-#[derive(Clone, PartialEq, Eq, Message)]
-pub(crate) struct IntroducedMember {
-    #[prost(fixed64, tag = "1")]
-    pub(crate) id: u64,
-    #[prost(string, tag = "2")]
-    pub(crate) name: String,
-    #[prost(string, repeated, tag = "3")]
-    pub(crate) peer_urls: Vec<String>,
-    #[prost(string, repeated, tag = "4")]
-    pub(crate) client_urls: Vec<String>,
-    #[prost(bool, tag = "5")]
-    pub(crate) is_learner: bool,
 }
