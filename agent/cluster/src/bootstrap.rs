@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    backup::DIGEST_BYTES,
     node::{Begin, FOUNDER_BIT},
     peer::{
         CONNECT_TIMEOUT, Traffic,
@@ -39,20 +40,47 @@ pub enum BootstrapError {
 /// # Errors
 /// [`BootstrapError`].
 pub fn found(name: &str, list: &BTreeMap<String, Vec<String>>, token: &str) -> Result<(Identity, Begin), BootstrapError> {
+    begin(name, list, ["member", "cluster"], &[token])
+}
+
+/// The same when the cluster is [restored](crate::restore) from a backup with this digest, and with revisions raised by `bump`. Members that were
+/// given another backup, another bump or none are another cluster: they would not have the same state. So is the one that the backup was taken
+/// from, whatever its token.
+///
+/// # Errors
+/// [`BootstrapError`].
+pub fn restored(
+    name: &str,
+    list: &BTreeMap<String, Vec<String>>,
+    token: &str,
+    digest: &[u8; DIGEST_BYTES],
+    bump: u64,
+) -> Result<(Identity, Begin), BootstrapError> {
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    begin(name, list, ["restored member", "restored cluster"], &[token, &digest, &bump.to_string()])
+}
+
+/// Ids from hashes of everything that the members have in common.
+fn begin(
+    name: &str,
+    list: &BTreeMap<String, Vec<String>>,
+    [member_kind, cluster_kind]: [&str; 2],
+    origin: &[&str],
+) -> Result<(Identity, Begin), BootstrapError> {
     let mut urls: Vec<&String> = list.values().flatten().collect();
     urls.sort();
     if let Some(twice) = urls.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(BootstrapError::UrlTwice(twice[0].clone()));
     }
     let id = |urls: &[String]| {
-        let mut urls = urls.to_vec();
-        urls.sort();
-        number(&["member", token].into_iter().chain(urls.iter().map(String::as_str)).collect::<Vec<_>>()) | FOUNDER_BIT
+        let mut urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        urls.sort_unstable();
+        number(&[&[member_kind], origin, &urls].concat()) | FOUNDER_BIT
     };
     let voters: BTreeMap<u64, Vec<String>> = list.values().map(|urls| (id(urls), urls.clone())).collect();
     let member = id(list.get(name).ok_or_else(|| BootstrapError::NotInList(name.into()))?);
     let ids: Vec<String> = voters.keys().map(|id| format!("{id:x}")).collect();
-    let cluster = number(&["cluster", token].into_iter().chain(ids.iter().map(String::as_str)).collect::<Vec<_>>());
+    let cluster = number(&[&[cluster_kind], origin, &ids.iter().map(String::as_str).collect::<Vec<_>>()].concat());
     Ok((Identity { cluster, member }, Begin::Found(voters)))
 }
 
@@ -127,6 +155,21 @@ mod tests {
         let (one, other) = (found("a", &members, "1").expect("in the list").0, found("a", &members, "2").expect("in the list").0);
         assert_ne!(one.cluster, other.cluster);
         assert_ne!(one.member, other.member);
+    }
+
+    #[test]
+    fn a_restored_cluster_is_another_one_for_each_backup_and_bump() {
+        let members = list(&[("a", "http://a:1"), ("b", "http://b:1")]);
+        let restored = |name, token, digest, bump| restored(name, &members, token, &[digest; DIGEST_BYTES], bump).expect("in the list");
+        let (a, begin) = restored("a", "token", 1, 0);
+        let (b, same) = restored("b", "token", 1, 0);
+        assert_eq!((a.cluster, begin), (b.cluster, same));
+        let found = found("a", &members, "token").expect("in the list").0;
+        let others = [restored("a", "token", 2, 0).0, restored("a", "token", 1, 5).0, restored("a", "other", 1, 0).0, found];
+        for other in others {
+            assert_ne!(a.cluster, other.cluster);
+            assert_ne!(a.member, other.member);
+        }
     }
 
     #[test]

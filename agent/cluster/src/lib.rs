@@ -8,6 +8,8 @@ pub mod bootstrap;
 mod checkpoint;
 pub mod codec;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod local;
 pub mod membership;
 pub mod node;
@@ -16,6 +18,7 @@ mod prepare;
 mod proposals;
 mod raft;
 pub mod replica;
+pub mod restore;
 pub mod snapshot;
 mod state;
 pub mod status;

@@ -57,8 +57,8 @@ impl StorageConfig {
     }
 }
 
-const LOG: &str = "log";
-const CHECKPOINT: &str = "checkpoint";
+pub(crate) const LOG: &str = "log";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 
 /// A member's files cannot be opened. The text says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

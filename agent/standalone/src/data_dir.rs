@@ -12,7 +12,10 @@
 //! | `new` | it is known who this is | the same; the flags that say how it begins are ignored from here on |
 //! | `started` | it has a store, and may have voted | needs `store/`: a member that forgets what it promised must never come back |
 //! | `removed` | the cluster goes on without it | refused |
+//!
+//! A restored one is made beside its place and is `started` from the beginning, see [`Draft`].
 
+mod draft;
 mod identity;
 
 use std::{
@@ -25,6 +28,7 @@ use std::{
 use shoal_cluster::storage::StorageConfig;
 use shoal_store_files::disk::{Disk, Lock, RealDisk};
 
+pub(crate) use draft::Draft;
 pub(crate) use identity::{MemberFile, Stage};
 
 /// Mode of a data directory: what a cluster stores is nobody else's business.
@@ -54,12 +58,6 @@ pub(crate) enum DataDirError {
     /// It is etcd's, or its `member.json` was lost.
     #[error("{} {what}. Give another --data-dir", .path.display())]
     NotOurs { path: PathBuf, what: &'static str },
-    /// It belongs to somebody else.
-    #[error(
-        "the data directory {} belongs to the member {found:?}, and this one is to be {expected:?}: give the --data-dir of {expected:?}, or \
-         --name={found} if it is the same member", .path.display()
-    )]
-    OtherMember { path: PathBuf, found: String, expected: String },
     /// What it has promised is gone.
     #[error(
         "{} is gone or empty, and with it what this member has promised to its cluster: remove it from the cluster (etcdctl member remove), \
@@ -69,6 +67,15 @@ pub(crate) enum DataDirError {
     /// It was removed from the cluster.
     #[error(transparent)]
     Removed(#[from] Removed),
+    /// Something is there already.
+    #[error(
+        "{} is not empty, and nothing is restored over what is there: give another --data-dir, or move it away. Keep it until the restored cluster \
+         has everything", .0.display()
+    )]
+    Exists(PathBuf),
+    /// It cannot be put in its place at once.
+    #[error("{} is a mount point, where a data directory cannot appear all at once: give a --data-dir inside of it", .0.display())]
+    MountPoint(PathBuf),
 }
 
 /// This member does not belong to its cluster any more.
@@ -88,11 +95,11 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Opens the data directory of the member `name`, or makes one.
+    /// Opens a data directory, or makes one.
     ///
     /// # Errors
     /// [`DataDirError`].
-    pub(crate) fn open(path: &Path, name: &str) -> Result<Self, DataDirError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let path = std::path::absolute(path).map_err(|source| DataDirError::Io { what: "find", path: path.to_owned(), source })?;
         create(&path)?;
         let lock = RealDisk.lock(&path.join(LOCK)).map_err(|source| match source.kind() {
@@ -101,11 +108,11 @@ impl DataDir {
         })?;
         let member = MemberFile::read(&path)?;
         let opened = Self { path, member, _lock: lock };
-        opened.check(name)?;
+        opened.check()?;
         Ok(opened)
     }
 
-    fn check(&self, name: &str) -> Result<(), DataDirError> {
+    fn check(&self) -> Result<(), DataDirError> {
         let path = || self.path.clone();
         let Some(member) = &self.member else {
             let has = |entry: &str| self.path.join(entry).exists();
@@ -118,9 +125,6 @@ impl DataDir {
                 () => Ok(()),
             };
         };
-        if member.name != name {
-            return Err(DataDirError::OtherMember { path: path(), found: member.name.clone(), expected: name.to_owned() });
-        }
         match member.stage {
             Stage::New => Ok(()),
             Stage::Started if self.storage().exists() => Ok(()),
@@ -199,40 +203,39 @@ mod tests {
         MemberFile::new(Identity { cluster: 1, member: u64::MAX }, &Begin::Join, name)
     }
 
-    fn error(path: &Path, name: &str) -> String {
-        DataDir::open(path, name).expect_err("it cannot be used").to_string()
+    fn error(path: &Path) -> String {
+        DataDir::open(path).expect_err("it cannot be used").to_string()
     }
 
     #[test]
     fn it_is_made_for_this_user_alone_and_used_by_one_process() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a/b");
-        let opened = DataDir::open(&path, "one").expect("it can be made");
+        let opened = DataDir::open(&path).expect("it can be made");
         assert_eq!(opened.member(), None);
         for made in [&path, &folder.path().join("a")] {
             assert_eq!(made.metadata().expect("it is there").permissions().mode() & 0o777, 0o700);
         }
-        assert!(error(&path, "one").contains("another process uses"));
+        assert!(error(&path).contains("another process uses"));
         drop(opened);
-        DataDir::open(&path, "one").expect("nobody uses it any more");
+        DataDir::open(&path).expect("nobody uses it any more");
     }
 
     #[test]
     fn it_remembers_whose_it_is() {
         let folder = tempfile::tempdir().expect("a folder");
-        DataDir::open(folder.path(), "one").expect("it is empty").set(member("one")).expect("it is written");
-        assert_eq!(DataDir::open(folder.path(), "one").expect("it is the same").member(), Some(&member("one")));
-        assert!(error(folder.path(), "two").contains("give the --data-dir of \"two\", or --name=one"));
+        DataDir::open(folder.path()).expect("it is empty").set(member("one")).expect("it is written");
+        assert_eq!(DataDir::open(folder.path()).expect("it is the same").member(), Some(&member("one")));
     }
 
     #[test]
     fn a_member_that_has_lost_its_store_does_not_come_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut opened = DataDir::open(folder.path(), "one").expect("it is empty");
+        let mut opened = DataDir::open(folder.path()).expect("it is empty");
         opened.set(member("one")).expect("it is written");
         opened.set_stage(Stage::Started).expect("it is written");
         drop(opened);
-        assert!(error(folder.path(), "one").contains("remove it from the cluster"));
+        assert!(error(folder.path()).contains("remove it from the cluster"));
     }
 
     #[test]
@@ -240,21 +243,21 @@ mod tests {
         for (entry, text) in [("member", "is the data directory of an etcd"), ("store", "but not whose it is")] {
             let folder = tempfile::tempdir().expect("a folder");
             fs::create_dir(folder.path().join(entry)).expect("it is made");
-            assert!(error(folder.path(), "one").contains(text), "{entry}");
+            assert!(error(folder.path()).contains(text), "{entry}");
         }
         // A medium of its own has this in its root.
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("lost+found")).expect("it is made");
-        DataDir::open(folder.path(), "one").expect("it is as good as empty");
+        DataDir::open(folder.path()).expect("it is as good as empty");
     }
 
     #[test]
     fn a_removed_member_is_told_how_to_come_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut opened = DataDir::open(folder.path(), "one").expect("it is empty");
+        let mut opened = DataDir::open(folder.path()).expect("it is empty");
         opened.set(member("one")).expect("it is written");
         opened.set_stage(Stage::Removed).expect("it is written");
         drop(opened);
-        assert!(error(folder.path(), "one").contains("etcdctl member add"));
+        assert!(error(folder.path()).contains("etcdctl member add"));
     }
 }

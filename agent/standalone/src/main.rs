@@ -30,8 +30,7 @@ use crate::{
 const EXIT_REMOVED: u8 = 3;
 
 fn main() -> ExitCode {
-    let arguments = flags::normalize(std::env::args_os());
-    match start(arguments) {
+    match start(std::env::args_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("shoal-store: {error:#}");
@@ -42,10 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: Vec<OsString>) -> anyhow::Result<()> {
+    // Its flags are etcdctl's and etcdutl's, which have short ones.
     if arguments.get(1).is_some_and(|first| first == "snapshot") {
         return snapshot::run(arguments[1..].to_vec());
     }
-    let flags = Flags::parse_from(arguments);
+    let flags = Flags::parse_from(flags::normalize(arguments));
     if flags.version {
         // Harnesses of etcd look for the first line.
         println!("etcd Version: {}", shoal_etcd::version::SERVER_VERSION);
@@ -59,14 +59,20 @@ fn start(arguments: Vec<OsString>) -> anyhow::Result<()> {
 }
 
 fn log(level: LogLevel) {
-    let (level, raft) = match level {
-        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
-        LogLevel::Info => (LevelFilter::INFO, LevelFilter::WARN),
-        LogLevel::Warn => (LevelFilter::WARN, LevelFilter::ERROR),
-        LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => (LevelFilter::ERROR, LevelFilter::ERROR),
-    };
-    // openraft tells of every step that it takes, in terms of its own; what a person needs to know of them, the store says itself.
-    let levels = Targets::new().with_default(level).with_target("openraft", raft);
+    let (own, raft) = levels(level);
+    let levels = Targets::new().with_default(own).with_target("openraft", raft);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+}
+
+/// What is logged of our own lines, and of openraft's. It tells of every step that it takes, in terms of its own, and warns of what is nothing to worry
+/// about (a vote that is not granted, a peer that is down, over and over). What a person needs to know of elections and peers, the store says itself,
+/// once, as etcd does: at info, and at warn when something is lost. So openraft is heard when it fails, and when somebody looks for its steps.
+const fn levels(level: LogLevel) -> (LevelFilter, LevelFilter) {
+    match level {
+        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
+        LogLevel::Info => (LevelFilter::INFO, LevelFilter::ERROR),
+        LogLevel::Warn => (LevelFilter::WARN, LevelFilter::ERROR),
+        LogLevel::Error | LogLevel::Panic | LogLevel::Fatal => (LevelFilter::ERROR, LevelFilter::ERROR),
+    }
 }

@@ -3,7 +3,7 @@
 mod listen;
 mod signals;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use shoal_cluster::{
@@ -20,7 +20,7 @@ use self::{
 use crate::{
     data_dir::{DataDir, MemberFile, Removed, Stage},
     flags::ClusterState,
-    settings::Settings,
+    settings::{Settings, by_name},
     url::MemberUrl,
 };
 
@@ -39,7 +39,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     // Bound before anything is started: a port that is taken is found out at once.
     let peers = bind(&settings.listen_peer_urls, "--listen-peer-urls").await?;
     let clients = bind(&settings.listen_client_urls, "--listen-client-urls").await?;
-    let mut data_dir = DataDir::open(&settings.data_dir, &settings.name)?;
+    let mut data_dir = DataDir::open(&settings.data_dir)?;
     let started = tokio::select! {
         started = start(&settings, &mut data_dir, peers, peer_tls) => started?,
         () = signals.next() => return Ok(()),
@@ -105,10 +105,15 @@ async fn start(settings: &Settings, data_dir: &mut DataDir, peers: Vec<Listener>
         Some(member) => (member.identity(), member.begin()),
         None => introduce(settings, &transport).await?,
     };
-    if data_dir.member().is_none() {
-        data_dir.set(MemberFile::new(identity, &begin, &settings.name))?;
-    } else {
-        tracing::info!("this member is known from its data directory: the --initial flags are ignored");
+    match data_dir.member().cloned() {
+        None => data_dir.set(MemberFile::new(identity, &begin, &settings.name))?,
+        Some(member) => {
+            tracing::info!("this member is known from its data directory: the --initial flags are ignored");
+            if member.name != settings.name {
+                tracing::warn!(before = member.name, now = settings.name, "this member has another name than before");
+                data_dir.set(member.renamed(&settings.name))?;
+            }
+        }
     }
     let ids = (format!("{:x}", identity.cluster), format!("{:x}", identity.member));
     tracing::info!(cluster = ids.0, member = ids.1, name = settings.name, data_dir = %data_dir.path().display(), "starting");
@@ -138,13 +143,7 @@ async fn start(settings: &Settings, data_dir: &mut DataDir, peers: Vec<Listener>
 /// Which member this is, going by the flags.
 async fn introduce(settings: &Settings, transport: &Arc<dyn Transport>) -> anyhow::Result<(Identity, Begin)> {
     match settings.initial_cluster_state {
-        ClusterState::New => {
-            let mut list: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for (name, url) in &settings.initial_cluster {
-                list.entry(name.clone()).or_default().push(url.to_string());
-            }
-            Ok(bootstrap::found(&settings.name, &list, &settings.initial_cluster_token)?)
-        }
+        ClusterState::New => Ok(bootstrap::found(&settings.name, &by_name(&settings.initial_cluster), &settings.initial_cluster_token)?),
         ClusterState::Existing => {
             let own: Vec<String> = settings.peer_urls().map(MemberUrl::to_string).collect();
             let others: Vec<String> =

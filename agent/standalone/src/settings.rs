@@ -1,6 +1,6 @@
 //! What the flags mean together: checked once, before anything is opened or bound.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use shoal_etcd::Options;
 use shoal_kv::Limits;
@@ -130,11 +130,7 @@ impl Settings {
         if member.listen_peer_urls.iter().any(|url| url.tls != member.listen_peer_urls[0].tls) {
             return Err(SettingsError::MixedPeerUrls);
         }
-        let initial_cluster = match &member.initial_cluster {
-            Some(text) => initial_cluster(text)?,
-            None => member.initial_advertise_peer_urls.iter().map(|url| (member.name.clone(), url.clone())).collect(),
-        };
-        check_membership(&initial_cluster, &member.name, &member.initial_advertise_peer_urls)?;
+        let initial_cluster = cluster_of(&member.name, member.initial_cluster.as_deref(), &member.initial_advertise_peer_urls)?;
         let peer_urls: Vec<MemberUrl> = initial_cluster.iter().map(|(_, url)| url.clone()).collect();
         require_certificate(&peer_urls, peer_tls.as_ref(), "--initial-cluster", "--peer-")?;
         Ok(Self {
@@ -171,6 +167,29 @@ impl Settings {
     pub(crate) fn peer_urls(&self) -> impl Iterator<Item = &MemberUrl> {
         self.initial_cluster.iter().filter(|(name, _)| *name == self.name).map(|(_, url)| url)
     }
+}
+
+/// The members of `--initial-cluster`, which is that of the member `name` with the peer URLs `advertised`; without the flag, that member alone. One
+/// that has several URLs is there several times.
+///
+/// # Errors
+/// [`SettingsError`] if the two flags do not go together.
+pub(crate) fn cluster_of(name: &str, flag: Option<&str>, advertised: &[MemberUrl]) -> Result<Vec<(String, MemberUrl)>, SettingsError> {
+    let cluster = match flag {
+        Some(text) => initial_cluster(text)?,
+        None => advertised.iter().map(|url| (name.to_owned(), url.clone())).collect(),
+    };
+    check_membership(&cluster, name, advertised)?;
+    Ok(cluster)
+}
+
+/// The peer URLs of each member.
+pub(crate) fn by_name(cluster: &[(String, MemberUrl)]) -> BTreeMap<String, Vec<String>> {
+    let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, url) in cluster {
+        members.entry(name.clone()).or_default().push(url.to_string());
+    }
+    members
 }
 
 fn initial_cluster(text: &str) -> Result<Vec<(String, MemberUrl)>, SettingsError> {

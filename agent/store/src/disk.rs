@@ -61,6 +61,12 @@ pub trait Disk: Debug + Send + Sync {
     /// Whatever the system says; then nothing about its names is certain.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
 
+    /// Bytes that may still be written to the file system that a directory is in. Others write there, too: it is a hint, and no promise.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn available_bytes(&self, directory: &Path) -> io::Result<u64>;
+
     /// A number that nobody can guess.
     ///
     /// # Errors

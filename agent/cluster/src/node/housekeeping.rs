@@ -17,11 +17,18 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a checkpoint may take before it is looked at anew whether one is due.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
+/// Bytes that a checkpoint may write for each byte that was applied since the last one: the rows, and the pages around them.
+const CHECKPOINT_BYTES_PER_BYTE: u64 = 2;
+
+/// Bytes that it may write besides: pages that hold what is removed, the head, and where redb keeps which pages are free.
+const CHECKPOINT_BYTES_BESIDES: u64 = 8 << 20;
+
 /// Has checkpoints written when enough was applied, and the log purged when enough was written.
 pub(super) async fn checkpoints(inner: Arc<Inner>) {
     // Where checkpoints go to, and how many bytes had been applied by then.
     let mut written: VecDeque<(u64, u64)> = VecDeque::new();
     let (mut last_bytes, mut last_index) = (0, inner.machine.checkpoint_index().await);
+    let mut is_postponed = false;
     loop {
         let _ = tokio::time::timeout(LOOK_INTERVAL, inner.machine.applied_more.notified()).await;
         if inner.has_ended() {
@@ -35,6 +42,15 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
             || applied.saturating_sub(last_index) >= inner.config.checkpoint_entries
             || (lacks_space && applied > last_index);
         if !due {
+            continue;
+        }
+        let needed = (bytes - last_bytes).saturating_mul(CHECKPOINT_BYTES_PER_BYTE).saturating_add(CHECKPOINT_BYTES_BESIDES);
+        let postpone = !inner.has_space(needed);
+        if postpone && !is_postponed {
+            tracing::warn!(needed, "there is no room for a checkpoint, which is written when there is some: free some space");
+        }
+        is_postponed = postpone;
+        if postpone {
             continue;
         }
         (last_bytes, last_index) = (bytes, applied);
@@ -70,6 +86,14 @@ pub(super) async fn compaction(inner: Arc<Inner>) {
 }
 
 impl Inner {
+    /// Whether a checkpoint of so many bytes is likely to fit. One that fails in the middle ends this member, and would again at its next start;
+    /// without a checkpoint it goes on answering reads, and refuses writes before the log is full.
+    fn has_space(&self, needed: u64) -> bool {
+        let storage = &self.config.storage;
+        // Where the system does not say, it is tried.
+        storage.disk.available_bytes(&storage.directory).map_or(true, |available| available >= needed)
+    }
+
     /// Has raft take a snapshot of at least the first `applied` entries, and returns the index of the last entry in it.
     async fn write_checkpoint(&self, applied: u64) -> Option<u64> {
         self.raft.trigger().snapshot().await.ok()?;

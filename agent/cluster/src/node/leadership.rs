@@ -90,7 +90,7 @@ fn update(inner: &Inner) {
         tracing::info!(leader = now.leader.map(|id| format!("{id:x}")), term = now.term, "there is a leader");
     }
     if before.leader.is_some() && now.leader.is_none() {
-        tracing::info!(term = now.term, "no leader is known");
+        tracing::warn!(term = now.term, "no leader is known");
     }
 }
 

@@ -78,13 +78,13 @@ async fn serve(peers: Weak<Peers>, member: u64, lane: Lane, mut queue: mpsc::Rec
                 drop(peers);
                 let Err(error) = carry(frames, member, first, &mut queue).await else { return };
                 failed = None;
-                tracing::info!(member = format!("{member:x}"), ?lane, error = crate::checkpoint::chain(&error), "lost a peer");
+                tracing::warn!(member = format!("{member:x}"), ?lane, error = crate::checkpoint::chain(&error), "lost a peer");
                 continue;
             }
             Err(error) => error,
         };
         if failed.is_none() {
-            tracing::info!(member = format!("{member:x}"), ?lane, error = crate::checkpoint::chain(&error), "cannot talk to a peer");
+            tracing::warn!(member = format!("{member:x}"), ?lane, error = crate::checkpoint::chain(&error), "cannot talk to a peer");
         }
         let _ = first.answer.send(Err(error.clone()));
         while let Ok(waiting) = queue.try_recv() {

@@ -119,7 +119,7 @@ pub(crate) enum Request {
 pub(crate) struct Reply {
     #[prost(uint64, tag = "1")]
     pub(crate) id: u64,
-    #[prost(oneof = "Response", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 15")]
+    #[prost(oneof = "Response", tags = "2, 4, 5, 6, 7, 8, 9, 10, 15")]
     pub(crate) response: Option<Response>,
 }
 

@@ -126,7 +126,7 @@ fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Erro
     io::Error::other(error)
 }
 
-fn file_id(id: &LogId) -> files::LogId {
+pub(crate) fn file_id(id: &LogId) -> files::LogId {
     files::LogId { term: term_of(id), index: id.index }
 }
 

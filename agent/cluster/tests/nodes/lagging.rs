@@ -45,7 +45,8 @@ async fn a_member_that_was_away_too_long_gets_a_snapshot() {
     let node = cluster.start_node(&away).await;
     put(&leader, "last", "1").await;
     until(&node, "catching up", |node| local(node, "last").is_some()).await;
-    assert_eq!(node.metrics().snapshots_installed, 1);
+    // The log may have been purged again while the first one was on its way.
+    assert!(node.metrics().snapshots_installed >= 1);
     assert_eq!(node.store().lease(7, true), leader.store().lease(7, true));
     within("barrier", node.read_barrier()).await.expect("there is a leader");
     assert_eq!(node.hash_kv(0).await, leader.hash_kv(0).await);

@@ -3,6 +3,7 @@
 mod cluster;
 
 mod elections;
+mod full_disk;
 mod lagging;
 mod leases;
 mod linearizable;

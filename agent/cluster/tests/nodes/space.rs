@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use shoal_cluster::{Replica, SNAPSHOT_ALIGNMENT_BYTES};
+use sha2::{Digest, Sha256};
+use shoal_cluster::{NodeConfig, Replica, SNAPSHOT_ALIGNMENT_BYTES};
 use shoal_kv::{Alarm, AlarmAction, AlarmRequest, Command, DeleteRangeRequest, Outcome, PutError, PutRequest};
 
-use crate::cluster::{Cluster, bytes, get, put, within};
+use crate::{
+    cluster::{Cluster, bytes, get, put, within},
+    full_disk::FullDisk,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_store_takes_deletions_until_its_alarm_is_disarmed() {
@@ -46,6 +50,9 @@ async fn a_backup_is_aligned_and_whole() {
         backup.extend_from_slice(&chunk.expect("nothing is wrong"));
     }
     assert_eq!(backup.len() % SNAPSHOT_ALIGNMENT_BYTES, 0);
+    // Whoever serves it adds this.
+    let digest = Sha256::digest(&backup);
+    backup.extend(digest);
     let summary = shoal_cluster::backup::verify(&backup[..]).expect("it is whole");
     assert_eq!((summary.revision, summary.versions), (101, 100));
     assert!(shoal_cluster::backup::verify(&backup[..backup.len() / 2]).is_err(), "half of it is no backup");
@@ -74,5 +81,32 @@ async fn rewriting_the_file_changes_nothing_else() {
     cluster.leader().await;
     assert_eq!(get(&node, "after").await, Some(bytes("v")));
     assert_eq!(node.hash_kv(0).await, before);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_does_not_fit_waits_until_it_does() {
+    let disk = FullDisk::default();
+    let of_node = disk.clone();
+    let configure = move |config: &mut NodeConfig| {
+        config.storage.disk = Arc::new(of_node.clone());
+        (config.checkpoint_bytes, config.kept_log_bytes) = (1 << 10, 0);
+    };
+    let mut cluster = Cluster::start_with(1, Arc::new(configure), None).await;
+    cluster.leader().await;
+    let node = cluster.node("n1");
+    for number in 0..50 {
+        put(&node, "k", &format!("{number:01000}")).await;
+    }
+    assert_eq!(node.purged_index(), None, "what no checkpoint has is not purged");
+    // It is written with the next entries, or after a while without any.
+    disk.set_available(u64::MAX);
+    within("checkpoint", async {
+        while node.purged_index().is_none() {
+            put(&node, "k", "v").await;
+        }
+    })
+    .await;
+    assert_eq!(get(&node, "k").await, Some(bytes("v")));
     cluster.shutdown().await;
 }

@@ -108,7 +108,8 @@ func (r *run) do(t *testing.T, s step) string {
 		r.values[name] = found[1]
 	}
 	for name, value := range r.values {
-		text = strings.ReplaceAll(text, value, "$"+name)
+		// A whole word: our members' ids are small numbers.
+		text = regexp.MustCompile(`\b`+regexp.QuoteMeta(value)+`\b`).ReplaceAllLiteralString(text, "$"+name)
 	}
 	for _, expression := range append(s.ignore, volatile...) {
 		text = regexp.MustCompile(expression).ReplaceAllString(text, "")

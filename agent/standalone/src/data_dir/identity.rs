@@ -13,10 +13,10 @@ use shoal_store_files::disk::{Disk, RealDisk};
 
 use super::DataDirError;
 
-const NAME: &str = "member.json";
+pub(super) const NAME: &str = "member.json";
 
 /// The file while it is being written.
-const PART: &str = "member.json.part";
+pub(super) const PART: &str = "member.json.part";
 
 /// The only version of the file there is.
 const VERSION: u32 = 1;
@@ -56,6 +56,16 @@ impl MemberFile {
         };
         let (cluster, member) = (Id(identity.cluster), Id(identity.member));
         Self { version: Version, cluster, member, name: name.to_owned(), stage: Stage::New, founders }
+    }
+
+    /// Of a member that has a store before it starts for the first time.
+    pub(crate) fn started(identity: Identity, begin: &Begin, name: &str) -> Self {
+        Self { stage: Stage::Started, ..Self::new(identity, begin, name) }
+    }
+
+    /// The same under another name: that is only what a member says of itself.
+    pub(crate) fn renamed(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
     }
 
     /// Which member it is.

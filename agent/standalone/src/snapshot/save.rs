@@ -2,26 +2,30 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::Write,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
+use shoal_cluster::backup::DIGEST_BYTES;
 use shoal_etcd::wire::etcdserverpb::{SnapshotRequest, maintenance_client::MaintenanceClient};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Target, Identity};
 
 use super::Endpoint;
 
-/// Bytes of the digest at the end of a backup.
-pub(crate) const DIGEST_BYTES: usize = 32;
+/// Mode of a backup: as little anybody else's business as what it was made from.
+const MODE: u32 = 0o600;
 
 /// Writes a backup to `file`: under another name first, so that a file of this name is always complete.
 pub(crate) async fn save(file: &Path, from: &Endpoint) -> anyhow::Result<()> {
     let channel = connect(from).await?;
     let part = part(file);
-    let mut output = File::create(&part).with_context(|| format!("cannot write {}", part.display()))?;
+    let mut open = OpenOptions::new();
+    open.write(true).create(true).truncate(true).mode(MODE);
+    let mut output = open.open(&part).with_context(|| format!("cannot write {}", part.display()))?;
     let size = receive(channel, &mut output).await.inspect_err(|_| {
         // Of no use to anybody, and the error is what matters.
         let _ = fs::remove_file(&part);

@@ -35,6 +35,11 @@ impl Client {
         Self(endpoint(url, REQUEST_TIMEOUT).tls_config(tls).expect("the certificates are good").connect_lazy())
     }
 
+    /// For requests that only one test has.
+    pub(crate) fn channel(&self) -> Channel {
+        self.0.clone()
+    }
+
     /// Puts a key, and returns the revision.
     pub(crate) async fn put(&self, key: &str, value: &str) -> Result<i64, Status> {
         let put = PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..PutRequest::default() };

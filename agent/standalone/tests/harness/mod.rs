@@ -103,6 +103,11 @@ impl Process {
         })
     }
 
+    /// The process's number, for what the system says of it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("nobody panics while holding lines").join("\n")
     }

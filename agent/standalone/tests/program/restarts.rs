@@ -41,28 +41,41 @@ async fn a_restart_ignores_how_the_cluster_began() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_serves_one_process_and_one_member() {
+async fn a_data_directory_serves_one_process_and_is_not_served_in_part() {
     let mut cluster = Cluster::start(1, &[]);
     let ports = ["--listen-client-urls=http://127.0.0.1:0", "--listen-peer-urls=http://127.0.0.1:0"];
     let data_dir = format!("--data-dir={}", cluster.data_dir("n1").display());
-    let refused = |name: &str, says: &str| {
-        let output = program().args(ports).args(["--name", name, &data_dir]).output().expect("it runs");
+    let refused = |says: &str| {
+        let output = program().args(ports).args(["--name=n1", &data_dir]).output().expect("it runs");
         assert!(output.status.code() == Some(1) && text(&output).contains(says), "{}", text(&output));
     };
-    refused("n1", "another process uses the data directory");
+    refused("another process uses the data directory");
     cluster.client("n1").put("k", "v").await.expect("it is put");
     cluster.kill("n1");
-    refused("n2", "belongs to the member \"n1\"");
 
     // A member without what it has promised must not come back.
     let store = cluster.data_dir("n1").join("store");
     let aside = cluster.data_dir("n1").join("aside");
     std::fs::rename(&store, &aside).expect("it is there");
-    refused("n1", "remove it from the cluster");
+    refused("remove it from the cluster");
     std::fs::rename(&aside, &store).expect("it is there");
     cluster.spawn("n1");
     cluster.process("n1").wait_ready();
     assert_eq!(cluster.client("n1").get("k").await.expect("it answers"), Some("v".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_may_be_given_another_name() {
+    let folder = folder();
+    let mut ids = std::collections::BTreeSet::new();
+    for name in ["one", "two", "one"] {
+        let process = Process::start(folder.path(), &["--data-dir=data", "--name", name]);
+        let members = client(&process).members().await.expect("it answers");
+        assert!(members.len() == 1 && members[0].name == name, "{members:?}");
+        ids.insert(members[0].id);
+        assert!(process.end(Signal::TERM).success());
+    }
+    assert_eq!(ids.len(), 1, "it is the same member");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,11 @@ impl Disk for RealDisk {
         StdFile::open(directory)?.sync_all()
     }
 
+    fn available_bytes(&self, directory: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(directory)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn random(&self) -> io::Result<u64> {
         let mut bytes = [0; 8];
         // Up to 256 bytes come whole or not at all (getrandom(2)).
@@ -120,6 +125,15 @@ mod tests {
     fn the_parent_of_a_relative_path_can_be_synced() {
         let parent = Path::new("log").parent().unwrap();
         RealDisk.sync_directory(parent).unwrap();
+    }
+
+    #[test]
+    fn what_is_available_is_what_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let found = rustix::fs::statvfs(directory.path()).unwrap();
+        let (all, available) = (found.f_blocks * found.f_frsize, RealDisk.available_bytes(directory.path()).unwrap());
+        assert!((1..=all).contains(&available), "{available} of {all}");
+        assert_eq!(RealDisk.available_bytes(&directory.path().join("nowhere")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

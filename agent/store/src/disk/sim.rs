@@ -180,6 +180,10 @@ impl Disk for SimDisk {
         self.state().sync_directory(directory)
     }
 
+    fn available_bytes(&self, directory: &Path) -> io::Result<u64> {
+        self.state().available_bytes(directory)
+    }
+
     fn random(&self) -> io::Result<u64> {
         Ok(self.state().rng.next())
     }

@@ -74,6 +74,10 @@ impl<D: Disk> Disk for GatedDisk<D> {
         self.0.sync_directory(directory)
     }
 
+    fn available_bytes(&self, directory: &Path) -> io::Result<u64> {
+        self.0.available_bytes(directory)
+    }
+
     fn random(&self) -> io::Result<u64> {
         self.0.random()
     }

@@ -321,6 +321,14 @@ impl State {
         if fault.is_some() { Err(eio()) } else { Ok(bytes.len()) }
     }
 
+    pub(super) fn available_bytes(&self, directory: &Path) -> io::Result<u64> {
+        self.power()?;
+        if !self.directories.contains(directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used())))
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|inode| self.files[inode].live.len() as u64).sum()
     }

@@ -1,0 +1,119 @@
+//! A short run of the fuzz target on a stable compiler: its seed corpus, and some thousand mutations of it, which follow from a seed.
+//! `SHOAL_FUZZ_MUTATIONS=1000000` tries more. `SHOAL_FUZZ_WRITE_CORPUS=1` writes the corpus anew after a message has changed.
+
+use std::path::Path;
+
+use prost::Message;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use shoal_etcd::wire::etcdserverpb::{
+    AlarmRequest, CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest,
+    MemberAddRequest, MemberUpdateRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest,
+    compare::TargetUnion, request_op::Request as Operation, watch_request::RequestUnion,
+};
+
+#[path = "../fuzz/request_decoder.rs"]
+mod request_decoder;
+
+/// Some seconds' worth.
+const MUTATIONS: usize = 4000;
+
+/// Address space that this test may take. A decoder that believes a length in a message would ask for more and abort.
+const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
+
+fn limit_memory() {
+    let limit = getrlimit(Resource::As);
+    setrlimit(Resource::As, Rlimit { current: Some(ADDRESS_SPACE_BYTES), maximum: limit.maximum }).expect("it is lower");
+}
+
+fn mutations() -> usize {
+    std::env::var("SHOAL_FUZZ_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(MUTATIONS)
+}
+
+fn call(method: &str, message: &impl Message) -> Vec<u8> {
+    let number = request_decoder::METHODS.iter().position(|known| *known == method).expect("it is a method");
+    let bytes = message.encode_to_vec();
+    let mut call = vec![u8::try_from(number).expect("there are few")];
+    call.extend_from_slice(&u32::try_from(bytes.len()).expect("it is short").to_le_bytes());
+    call.extend_from_slice(&bytes);
+    call
+}
+
+/// Calls that are answered well, by name, and how many of them end.
+fn seeds() -> Vec<(&'static str, Vec<u8>, usize)> {
+    let put = |key: &'static str| PutRequest { key: key.into(), value: "value".into(), prev_kv: true, ..PutRequest::default() };
+    let range = RangeRequest { key: "a".into(), range_end: "z".into(), limit: 10, ..RangeRequest::default() };
+    let delete = DeleteRangeRequest { key: "a".into(), range_end: "b".into(), prev_kv: true };
+    let compare = Compare { key: "a".into(), target_union: Some(TargetUnion::Version(1)), ..Compare::default() };
+    let operation = |request| RequestOp { request: Some(request) };
+    let inner = TxnRequest { success: vec![operation(Operation::RequestPut(put("b")))], ..TxnRequest::default() };
+    let txn = TxnRequest {
+        compare: vec![compare],
+        success: vec![operation(Operation::RequestRange(range.clone())), operation(Operation::RequestTxn(inner))],
+        failure: vec![operation(Operation::RequestDeleteRange(delete.clone()))],
+    };
+    let watch =
+        WatchCreateRequest { key: "a".into(), range_end: "z".into(), start_revision: 1, prev_kv: true, ..WatchCreateRequest::default() };
+    let watch = WatchRequest { request_union: Some(RequestUnion::CreateRequest(watch)) };
+    let compaction = CompactionRequest { revision: 2, physical: true };
+    let written = [call("KV/Put", &put("a")), call("KV/Put", &put("a")), call("KV/Txn", &txn)].concat();
+    let grant = call("Lease/LeaseGrant", &LeaseGrantRequest { id: 7, ttl: 60 });
+    let leased = call("KV/Put", &PutRequest { lease: 7, ..put("l") });
+    let keep = call("Lease/LeaseKeepAlive", &LeaseKeepAliveRequest { id: 7 });
+    let left = call("Lease/LeaseTimeToLive", &LeaseTimeToLiveRequest { id: 7, keys: true });
+    let add = call("Cluster/MemberAdd", &MemberAddRequest { peer_ur_ls: vec!["http://n2:2380".to_owned()], is_learner: true });
+    let update = call("Cluster/MemberUpdate", &MemberUpdateRequest { id: 1, peer_ur_ls: vec!["http://n3:2380".to_owned()] });
+    vec![
+        ("range", [written.clone(), call("KV/Range", &range), call("KV/RangeStream", &range)].concat(), 5),
+        ("delete", [written.clone(), call("KV/DeleteRange", &delete), call("KV/Compact", &compaction)].concat(), 5),
+        ("watch", [written, call("Watch/Watch", &watch)].concat(), 3),
+        ("lease", [grant, leased, keep, left].concat(), 4),
+        ("members", [add, update].concat(), 1),
+        ("alarm", call("Maintenance/Alarm", &AlarmRequest { action: 1, member_id: 1, alarm: 1 }), 1),
+    ]
+}
+
+/// One of the seeds, changed in some places, sometimes with a part of another one.
+fn mutate(seeds: &[Vec<u8>], rng: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = seeds[rng.usize(..seeds.len())].clone();
+    for _ in 0..rng.usize(1..5) {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = rng.usize(..bytes.len());
+        let end = bytes.len().min(at + rng.usize(1..16));
+        match rng.u8(..6) {
+            0 => bytes[at] ^= 1 << rng.u8(..8),
+            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][rng.usize(..5)],
+            2 => bytes[at..end].fill(0xff),
+            3 => bytes.truncate(at),
+            4 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
+            _ => {
+                let other = &seeds[rng.usize(..seeds.len())];
+                let from = rng.usize(..other.len());
+                drop(bytes.splice(at..end, other[from..].to_vec()));
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn every_request_is_answered_whatever_is_in_it() {
+    limit_memory();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/request_decoder");
+    let write = std::env::var_os("SHOAL_FUZZ_WRITE_CORPUS").is_some();
+    let mut inputs = Vec::new();
+    for (name, made, answered) in seeds() {
+        if write {
+            std::fs::create_dir_all(&directory).expect("it can be made");
+            std::fs::write(directory.join(name), &made).expect("it is written");
+        }
+        let seed = std::fs::read(directory.join(name)).unwrap_or_else(|error| panic!("the seed {name}: {error}"));
+        assert!(seed == made, "the seed {name} is not what is written today: write the corpus anew");
+        assert_eq!(request_decoder::send(&seed), answered, "the seed {name}");
+        inputs.push(seed);
+    }
+    let mut rng = fastrand::Rng::with_seed(1);
+    let answered = (0..mutations()).filter(|_| request_decoder::send(&mutate(&inputs, &mut rng)) > 0).count();
+    assert!(answered > 0 && answered < mutations(), "mutations are neither all answered well nor all refused: {answered}");
+}
