@@ -60,9 +60,11 @@ fn flip(world: &World, number: usize) {
         return;
     }
     let path = &segments[world.below(segments.len())];
-    let length = disk.contents(path).len();
-    // Most of a segment may be unused; its used part lies at its beginning.
-    let byte = world.below(if world.below(4) == 0 { length } else { length / 4 });
+    let contents = disk.contents(path);
+    // Most of a segment is padding, and not used yet.
+    let written: Vec<usize> = contents.iter().enumerate().filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
+    let anywhere = written.is_empty() || world.below(4) == 0;
+    let byte = if anywhere { world.below(contents.len()) } else { written[world.below(written.len())] };
     disk.flip(path, byte, world.below(8) as u8);
     world.note(format!("a bit of byte {byte} of n{number}'s {} flips", path.display()));
     match read(&disk.fork(world.random()), &options) {

@@ -1,6 +1,7 @@
 //! The node as a server of the etcd API sees it.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -159,7 +160,7 @@ impl Inner {
             db_size,
             db_size_in_use: replicated.store.usage().bytes,
             db_size_quota: self.config.quota_bytes,
-            is_learner: !metrics.membership_config.membership().voter_ids().any(|voter| voter == member),
+            is_learner: !votes(metrics.membership_config.membership().get_joint_config(), member),
         }
     }
 
@@ -220,4 +221,25 @@ async fn put(chunks: &mpsc::Sender<Result<Bytes, StorageError>>, chunk: Bytes) -
     // A reader that is gone wants nothing any more, not even an error.
     sent.map_err(|_| StorageError::Timeout)?.map_err(|_| StorageError::Stopped)?;
     Ok(size)
+}
+
+/// Whether a member votes. While a change is under way there are two sets of voters, and each must have a majority: whoever is in one of them only
+/// does not add to what the cluster bears, yet or any more.
+fn votes(sets: &[BTreeSet<u64>], member: u64) -> bool {
+    !sets.is_empty() && sets.iter().all(|voters| voters.contains(&member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_votes_when_no_set_of_voters_is_without_it() {
+        let (two, three) = (BTreeSet::from([1, 2]), BTreeSet::from([1, 2, 3]));
+        assert!(votes(std::slice::from_ref(&three), 3));
+        assert!(!votes(&[two.clone(), three.clone()], 3), "not yet: without 1 or 2 the old set has no majority");
+        assert!(votes(&[two.clone(), three], 1));
+        assert!(!votes(&[two], 3), "a learner");
+        assert!(!votes(&[], 1), "nobody has told it anything yet");
+    }
 }
