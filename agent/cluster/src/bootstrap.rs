@@ -111,7 +111,9 @@ pub async fn join(own: &[String], others: &[String], transport: &Arc<dyn Transpo
             let same = |urls: &[String]| urls.iter().any(|url| own.contains(url));
             let member = introduction.members.iter().find(|member| same(&member.peer_urls));
             let member = member.ok_or_else(|| BootstrapError::NotAMember(own.to_vec()))?;
-            return Ok((Identity { cluster: introduction.cluster, member: member.id }, Begin::Join));
+            let identity = Identity { cluster: introduction.cluster, member: member.id };
+            let members = introduction.members.into_iter().map(|member| (member.id, member.peer_urls)).collect();
+            return Ok((identity, Begin::Join(members)));
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }

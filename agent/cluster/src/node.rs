@@ -89,8 +89,9 @@ const WATCH_SHARDS_MAX: usize = 4;
 pub enum Begin {
     /// The cluster begins with these voters, of which this member is one. All of them begin with the same; any of them may begin first.
     Found(BTreeMap<u64, Vec<String>>),
-    /// The cluster exists and has, or will have, this member: wait for its leader.
-    Join,
+    /// The cluster exists and has, or will have, this member: wait for its leader. With the peer URLs of the members that there were when this one
+    /// was introduced, by id: until it has heard of a configuration it has nobody else to ask whether it still belongs to them.
+    Join(BTreeMap<u64, Vec<String>>),
 }
 
 /// Decides whether certificates belong to the member that shows them.
@@ -288,9 +289,8 @@ impl Node {
         #[cfg(feature = "known-bugs")]
         machine.put_back(config.bug);
         let peers = Peers::new(identity, transport);
-        if let Begin::Found(voters) = &config.begin {
-            peers.set_members(voters.clone());
-        }
+        let (Begin::Found(members) | Begin::Join(members)) = &config.begin;
+        peers.set_members(members.clone());
         let network = Network { peers: peers.clone(), patience: config.election_timeout * 20 };
         let raft = Raft::build(member, raft_config, network, log.clone(), StateMachine(machine.clone()));
         let raft = raft.await.map_err(|error| StartError::Raft(chain(&error)))?;

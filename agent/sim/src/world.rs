@@ -155,7 +155,7 @@ impl World {
     pub(crate) fn add_slot(&self) -> usize {
         let seed = self.random();
         let mut slots = self.slots.borrow_mut();
-        slots.push(Slot::new(seed, Identity { cluster: 0, member: 0 }, Begin::Join));
+        slots.push(Slot::new(seed, Identity { cluster: 0, member: 0 }, Begin::Join(BTreeMap::new())));
         let slot = slots.last_mut().expect("it was pushed");
         slot.held = true;
         slots.len() - 1

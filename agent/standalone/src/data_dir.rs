@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn member(name: &str) -> MemberFile {
-        MemberFile::new(Identity { cluster: 1, member: u64::MAX }, &Begin::Join, name)
+        MemberFile::new(Identity { cluster: 1, member: u64::MAX }, &Begin::Join(std::collections::BTreeMap::new()), name)
     }
 
     fn error(path: &Path) -> String {

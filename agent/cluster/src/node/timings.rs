@@ -48,7 +48,7 @@ mod tests {
 
     fn of(heartbeat: u64, election: u64) -> Result<openraft::Config, StartError> {
         let identity = Identity { cluster: 1, member: 2 };
-        let mut config = NodeConfig::new(identity, Begin::Join, StorageConfig::new("nowhere"), 3);
+        let mut config = NodeConfig::new(identity, Begin::Join(std::collections::BTreeMap::new()), StorageConfig::new("nowhere"), 3);
         config.heartbeat_interval = Duration::from_millis(heartbeat);
         config.election_timeout = Duration::from_millis(election);
         raft_config(&config)

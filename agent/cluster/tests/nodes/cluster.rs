@@ -186,20 +186,25 @@ impl Cluster {
     pub(crate) fn prepare_member(&mut self, name: &str) -> Vec<String> {
         let listener = listen();
         let urls = vec![url(&listener, self.tls.is_some())];
-        let slot = Slot { identity: Identity { cluster: 0, member: 0 }, begin: Begin::Join, listener, node: None };
+        let slot = Slot { identity: Identity { cluster: 0, member: 0 }, begin: Begin::Join(BTreeMap::new()), listener, node: None };
         self.members.insert(name.into(), slot);
         self.list.insert(name.into(), urls.clone());
         urls
     }
 
-    /// Starts a member that was added: it finds out itself who it is.
-    pub(crate) async fn join_node(&mut self, name: &str) -> Arc<Node> {
+    /// Has a member that was added find out who it is.
+    pub(crate) async fn introduce_node(&mut self, name: &str) {
         let own = self.list[name].clone();
         let others: Vec<String> = self.running().iter().flat_map(|name| self.list[name].clone()).collect();
         let joined = within("an introduction", bootstrap::join(&own, &others, &self.transport())).await;
         let (identity, begin) = joined.expect("it was added");
         let slot = self.members.get_mut(name).expect("it was prepared");
         (slot.identity, slot.begin) = (identity, begin);
+    }
+
+    /// Starts a member that was added: it finds out itself who it is.
+    pub(crate) async fn join_node(&mut self, name: &str) -> Arc<Node> {
+        self.introduce_node(name).await;
         self.start_node(name).await
     }
 

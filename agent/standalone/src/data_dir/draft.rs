@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn member() -> MemberFile {
-        MemberFile::started(Identity { cluster: 1, member: 2 }, &Begin::Join, "one")
+        MemberFile::started(Identity { cluster: 1, member: 2 }, &Begin::Join(std::collections::BTreeMap::new()), "one")
     }
 
     fn entries(path: &Path) -> Vec<String> {

@@ -45,17 +45,21 @@ pub(crate) struct MemberFile {
     /// The peer URLs of all members that the cluster begins with; nothing if this one has joined later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     founders: Option<BTreeMap<Id, Vec<String>>>,
+    /// The peer URLs of the members that there were when this one joined; nothing if the cluster begins with it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    joined: BTreeMap<Id, Vec<String>>,
 }
 
 impl MemberFile {
     /// Of a member that has not started yet.
     pub(crate) fn new(identity: Identity, begin: &Begin, name: &str) -> Self {
-        let founders = match begin {
-            Begin::Found(founders) => Some(founders.iter().map(|(&id, urls)| (Id(id), urls.clone())).collect()),
-            Begin::Join => None,
+        let written = |members: &BTreeMap<u64, Vec<String>>| members.iter().map(|(&id, urls)| (Id(id), urls.clone())).collect();
+        let (founders, joined) = match begin {
+            Begin::Found(founders) => (Some(written(founders)), BTreeMap::new()),
+            Begin::Join(members) => (None, written(members)),
         };
         let (cluster, member) = (Id(identity.cluster), Id(identity.member));
-        Self { version: Version, cluster, member, name: name.to_owned(), stage: Stage::New, founders }
+        Self { version: Version, cluster, member, name: name.to_owned(), stage: Stage::New, founders, joined }
     }
 
     /// Of a member that has a store before it starts for the first time.
@@ -75,9 +79,10 @@ impl MemberFile {
 
     /// How it came to its cluster.
     pub(crate) fn begin(&self) -> Begin {
+        let read = |members: &BTreeMap<Id, Vec<String>>| members.iter().map(|(id, urls)| (id.0, urls.clone())).collect();
         match &self.founders {
-            Some(founders) => Begin::Found(founders.iter().map(|(id, urls)| (id.0, urls.clone())).collect()),
-            None => Begin::Join,
+            Some(founders) => Begin::Found(read(founders)),
+            None => Begin::Join(read(&self.joined)),
         }
     }
 
@@ -153,8 +158,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(MemberFile::read(folder.path()).expect("there is none"), None);
         let identity = Identity { cluster: 1, member: u64::MAX };
-        let founders = Begin::Found(BTreeMap::from([(u64::MAX, vec!["http://h:1".to_owned()]), (2, Vec::new())]));
-        for begin in [founders, Begin::Join] {
+        let members = BTreeMap::from([(u64::MAX, vec!["http://h:1".to_owned()]), (2, Vec::new())]);
+        for begin in [Begin::Found(members.clone()), Begin::Join(members), Begin::Join(BTreeMap::new())] {
             let member = MemberFile::new(identity, &begin, "näme");
             member.write(folder.path()).expect("it is written");
             let read = MemberFile::read(folder.path()).expect("it is well").expect("it is there");

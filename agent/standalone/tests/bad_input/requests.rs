@@ -1,7 +1,5 @@
 //! Requests that are too large, or none at all.
 
-use std::marker::PhantomData;
-
 use bytes::{Buf, BufMut};
 use shoal_etcd::wire::etcdserverpb::{PutRequest, kv_client::KvClient};
 use tonic::{
@@ -42,8 +40,8 @@ const METHODS: [&str; 21] = [
 const MALFORMED: [&[u8]; 4] = [&[0x0a, 0x7f], &[0xff; 11], &[0x0f, 0x01], &[0x0c]];
 
 /// Sends bytes as they are.
-#[derive(Debug, Clone, Copy, Default)]
-struct Raw(PhantomData<()>);
+#[derive(Debug, Clone, Copy)]
+struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;
@@ -88,7 +86,7 @@ async fn a_malformed_message_is_refused_by_every_method() {
         for bytes in MALFORMED {
             client.ready().await.expect("the connection goes on");
             let path = format!("/etcdserverpb.{method}").parse().expect("it is a path");
-            let answer = client.unary(Request::new(bytes.to_vec()), path, Raw::default()).await;
+            let answer = client.unary(Request::new(bytes.to_vec()), path, Raw).await;
             let status = answer.expect_err("it is refused");
             assert_eq!(status.code(), Code::Internal, "{method} {bytes:?}: {status:?}");
         }
