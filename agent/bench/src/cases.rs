@@ -11,10 +11,7 @@ use std::fmt;
 use clap::ValueEnum;
 use shoal_store_bench::figures::Figure;
 
-use crate::{
-    programs::Programs,
-    server::{Kind, Launch},
-};
+use crate::{programs::Programs, server::Launch};
 
 /// A case: one start of a server, one or more figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -86,7 +83,7 @@ impl Case {
     }
 
     /// Measures one server.
-    pub(crate) async fn run(self, _: Kind, launch: &Launch<'_>, programs: &Programs, sizes: &Sizes) -> anyhow::Result<Vec<f64>> {
+    pub(crate) async fn run(self, launch: &Launch<'_>, programs: &Programs, sizes: &Sizes) -> anyhow::Result<Vec<f64>> {
         match self {
             Self::Put1 => requests::put(launch, programs, 1, sizes.puts_of_one).await,
             Self::Put100 => requests::put(launch, programs, 100, sizes.puts).await,

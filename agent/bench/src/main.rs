@@ -119,7 +119,7 @@ async fn measure(cases: &[Case], flags: &Flags, sizes: &Sizes, programs: &Progra
                 bar.set_message(format!("{case}: {kind}"));
                 let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(place).context("cannot make a data directory")?;
                 let launch = server::Launch { program: programs.server(kind), directory: directory.path(), show_pid: flags.show_pids };
-                let sample = case.run(kind, &launch, programs, sizes).await.with_context(|| format!("{case} of {kind}"))?;
+                let sample = case.run(&launch, programs, sizes).await.with_context(|| format!("{case} of {kind}"))?;
                 anyhow::ensure!(sample.len() == pairs.len(), "{case} has given {} figures of {}", sample.len(), pairs.len());
                 samples[kind as usize] = sample;
                 bar.inc(1);

@@ -1,33 +1,20 @@
-//! A short run of the fuzz target on a stable compiler: its seed corpus, and some thousand mutations of it, which follow from a seed.
-//! `SHOAL_FUZZ_MUTATIONS=1000000` tries more. `SHOAL_FUZZ_WRITE_CORPUS=1` writes the corpus anew after a message has changed.
+//! A short run of the fuzz target, see [`shoal_fuzz_short`].
 
 use std::path::Path;
 
 use prost::Message;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shoal_etcd::wire::etcdserverpb::{
     AlarmRequest, CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest,
     MemberAddRequest, MemberUpdateRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest,
     compare::TargetUnion, request_op::Request as Operation, watch_request::RequestUnion,
 };
+use shoal_fuzz_short::{Rng, limit_memory, mutate, mutations};
 
 #[path = "../fuzz/request_decoder.rs"]
 mod request_decoder;
 
 /// Some seconds' worth.
 const MUTATIONS: usize = 4000;
-
-/// Address space that this test may take. A decoder that believes a length in a message would ask for more and abort.
-const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
-
-fn limit_memory() {
-    let limit = getrlimit(Resource::As);
-    setrlimit(Resource::As, Rlimit { current: Some(ADDRESS_SPACE_BYTES), maximum: limit.maximum }).expect("it is lower");
-}
-
-fn mutations() -> usize {
-    std::env::var("SHOAL_FUZZ_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(MUTATIONS)
-}
 
 fn call(method: &str, message: &impl Message) -> Vec<u8> {
     let number = request_decoder::METHODS.iter().position(|known| *known == method).expect("it is a method");
@@ -72,48 +59,16 @@ fn seeds() -> Vec<(&'static str, Vec<u8>, usize)> {
     ]
 }
 
-/// One of the seeds, changed in some places, sometimes with a part of another one.
-fn mutate(seeds: &[Vec<u8>], rng: &mut fastrand::Rng) -> Vec<u8> {
-    let mut bytes = seeds[rng.usize(..seeds.len())].clone();
-    for _ in 0..rng.usize(1..5) {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = rng.usize(..bytes.len());
-        let end = bytes.len().min(at + rng.usize(1..16));
-        match rng.u8(..6) {
-            0 => bytes[at] ^= 1 << rng.u8(..8),
-            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][rng.usize(..5)],
-            2 => bytes[at..end].fill(0xff),
-            3 => bytes.truncate(at),
-            4 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
-            _ => {
-                let other = &seeds[rng.usize(..seeds.len())];
-                let from = rng.usize(..other.len());
-                drop(bytes.splice(at..end, other[from..].to_vec()));
-            }
-        }
-    }
-    bytes
-}
-
 #[test]
 fn every_request_is_answered_whatever_is_in_it() {
     limit_memory();
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/request_decoder");
-    let write = std::env::var_os("SHOAL_FUZZ_WRITE_CORPUS").is_some();
-    let mut inputs = Vec::new();
-    for (name, made, answered) in seeds() {
-        if write {
-            std::fs::create_dir_all(&directory).expect("it can be made");
-            std::fs::write(directory.join(name), &made).expect("it is written");
-        }
-        let seed = std::fs::read(directory.join(name)).unwrap_or_else(|error| panic!("the seed {name}: {error}"));
-        assert!(seed == made, "the seed {name} is not what is written today: write the corpus anew");
-        assert_eq!(request_decoder::send(&seed), answered, "the seed {name}");
-        inputs.push(seed);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/request_decoder");
+    let (made, expected): (Vec<_>, Vec<_>) = seeds().into_iter().map(|(name, input, answered)| ((name, input), (name, answered))).unzip();
+    let inputs = shoal_fuzz_short::seeds(&corpus, made);
+    for (input, (name, answered)) in inputs.iter().zip(expected) {
+        assert_eq!(request_decoder::send(input), answered, "the seed {name}");
     }
-    let mut rng = fastrand::Rng::with_seed(1);
-    let answered = (0..mutations()).filter(|_| request_decoder::send(&mutate(&inputs, &mut rng)) > 0).count();
-    assert!(answered > 0 && answered < mutations(), "mutations are neither all answered well nor all refused: {answered}");
+    let (mut rng, mutations) = (Rng::with_seed(1), mutations(MUTATIONS));
+    let answered = (0..mutations).filter(|_| request_decoder::send(&mutate(&inputs, &mut rng)) > 0).count();
+    assert!(answered > 0 && answered < mutations, "mutations are neither all answered well nor all refused: {answered}");
 }

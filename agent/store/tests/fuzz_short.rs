@@ -1,12 +1,11 @@
-//! A short run of the fuzz targets on a stable compiler: their seed corpus, and some thousand mutations of it, which follow from a seed.
-//! `SHOAL_FUZZ_MUTATIONS=100000` tries more. `SHOAL_FUZZ_WRITE_CORPUS=1` writes the corpus anew after the format has changed.
+//! Short runs of the fuzz targets, see [`shoal_fuzz_short`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use shoal_store_files::disk::sim::{Rng, SimDisk};
+use shoal_fuzz_short::{Rng, limit_memory, mutate, mutations};
+use shoal_store_files::disk::sim::SimDisk;
 use shoal_store_files::log::{Entry, LogFiles, LogId, LogOptions, Record};
 
 #[path = "../fuzz/checkpoint_opener.rs"]
@@ -14,69 +13,11 @@ mod checkpoint_opener;
 #[path = "../fuzz/log_reader.rs"]
 mod log_reader;
 
-/// Address space that these tests may take: threads and the test's own data need some hundred MiB. A reader that believes a length in a
-/// damaged file would ask for more and abort.
-const ADDRESS_SPACE_BYTES: u64 = 4 << 30;
+/// Mutations: some seconds' worth.
+const MUTATIONS: usize = 4000;
 
-fn limit_memory() {
-    let limit = getrlimit(Resource::As);
-    setrlimit(Resource::As, Rlimit { current: Some(ADDRESS_SPACE_BYTES), maximum: limit.maximum }).unwrap();
-}
-
-fn mutations() -> usize {
-    std::env::var("SHOAL_FUZZ_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(4000)
-}
-
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
-}
-
-/// The seeds on disk, in the order of their names; written first if asked for.
 fn seeds(target: &str, made: Vec<(String, Vec<u8>)>) -> Vec<Vec<u8>> {
-    let directory = corpus(target);
-    if std::env::var_os("SHOAL_FUZZ_WRITE_CORPUS").is_some() {
-        std::fs::create_dir_all(&directory).unwrap();
-        for (name, bytes) in &made {
-            std::fs::write(directory.join(name), bytes).unwrap();
-        }
-    }
-    let read = |(name, bytes): (String, Vec<u8>)| {
-        let found = std::fs::read(directory.join(&name)).unwrap_or_else(|error| panic!("the seed {name} of {target}: {error}"));
-        assert!(found == bytes, "the seed {name} of {target} is not what is written today: write the corpus anew");
-        found
-    };
-    made.into_iter().map(read).collect()
-}
-
-/// One of the seeds, changed in some places, sometimes with a part of another one.
-fn mutate(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
-    let mut bytes = seeds[rng.below(seeds.len())].clone();
-    for _ in 0..1 + rng.below(4) {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = rng.below(bytes.len());
-        let end = bytes.len().min(at + 1 + rng.below(64));
-        match rng.below(7) {
-            0 => bytes[at] ^= 1 << rng.below(8),
-            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][rng.below(5)],
-            2 => bytes[at..end].fill(0xff),
-            3 => bytes[at..end].iter_mut().for_each(|byte| *byte = rng.next() as u8),
-            4 => bytes.truncate(at),
-            5 => {
-                let part = bytes[at..end].to_vec();
-                let to = rng.below(bytes.len());
-                bytes.splice(to..to, part);
-            }
-            _ => {
-                let other = &seeds[rng.below(seeds.len())];
-                let from = rng.below(other.len());
-                let length = (other.len() - from).min(bytes.len() - at).min(1 + rng.below(5000));
-                bytes[at..at + length].copy_from_slice(&other[from..from + length]);
-            }
-        }
-    }
-    bytes
+    shoal_fuzz_short::seeds(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target), made)
 }
 
 /// Logs as the target takes them: each segment without the zeros at its end. Each comes twice, with its CRCs as they are and put right.
@@ -125,9 +66,9 @@ fn the_log_reader_takes_any_bytes() {
     for seed in seeds.iter().filter(|seed| seed[0] == 0) {
         assert!(log_reader::read_log(seed), "a seed is a log, whole or torn");
     }
-    let mut rng = Rng::new(1);
-    let whole = (0..mutations()).filter(|_| log_reader::read_log(&mutate(&seeds, &mut rng))).count();
-    assert!(whole > 0 && whole < mutations(), "mutations neither all pass nor all fail: {whole}");
+    let mut rng = Rng::with_seed(1);
+    let whole = (0..mutations(MUTATIONS)).filter(|_| log_reader::read_log(&mutate(&seeds, &mut rng))).count();
+    assert!(whole > 0 && whole < mutations(MUTATIONS), "mutations neither all pass nor all fail: {whole}");
 }
 
 /// Changes of the sample as the target takes them.
@@ -166,8 +107,8 @@ fn the_checkpoint_opener_takes_any_file() {
     let seeds = seeds("checkpoint_opener", checkpoint_seeds());
     let whole: Vec<bool> = seeds.iter().map(|seed| checkpoint_opener::open_changed(seed)).collect();
     assert!(whole[0] && whole[1] && !whole[2], "{whole:?}");
-    let mut rng = Rng::new(1);
-    for _ in 0..mutations() / 4 {
+    let mut rng = Rng::with_seed(1);
+    for _ in 0..mutations(MUTATIONS) / 4 {
         checkpoint_opener::open_changed(&mutate(&seeds, &mut rng));
     }
 }

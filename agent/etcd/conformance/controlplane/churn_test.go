@@ -131,12 +131,12 @@ func measured(ctx context.Context, t *testing.T, client *kubernetes.Clientset, l
 	t.Helper()
 	metrics := readMetrics(ctx, t, client)
 	used := map[string]float64{
-		"lists as streams (RangeStream)": metrics.sum("etcd_request_duration_seconds_count", `operation="listStream"`),
-		"consistent reads from caches":   metrics.sum("apiserver_watch_cache_consistent_read_total", `success="true"`, `fallback="false"`),
-		"lists by watches (WatchList)":   metrics.sum("apiserver_watch_list_duration_seconds_count"),
+		"lists as streams (RangeStream)": metrics.sum("etcd_request_duration_seconds", map[string]string{"operation": "listStream"}),
+		"consistent reads from caches":   metrics.sum("apiserver_watch_cache_consistent_read_total", map[string]string{"success": "true", "fallback": "false"}),
+		"lists by watches (WatchList)":   metrics.sum("apiserver_watch_list_duration_seconds", nil),
 	}
 	if length >= checkedAfter {
-		used["caches found to be as the store"] = metrics.sum("apiserver_storage_consistency_checks_total", `status="success"`)
+		used["caches found to be as the store"] = metrics.sum("apiserver_storage_consistency_checks_total", map[string]string{"status": "success"})
 	}
 	for what, times := range used {
 		t.Logf("%s: %v", what, times)
@@ -144,7 +144,7 @@ func measured(ctx context.Context, t *testing.T, client *kubernetes.Clientset, l
 			t.Errorf("there were no %s", what)
 		}
 	}
-	if failed := metrics.sum("apiserver_storage_consistency_checks_total", `status="failure"`); failed != 0 {
+	if failed := metrics.sum("apiserver_storage_consistency_checks_total", map[string]string{"status": "failure"}); failed != 0 {
 		t.Errorf("%v comparisons of a cache with the store found a difference", failed)
 	}
 }

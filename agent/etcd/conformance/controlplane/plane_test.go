@@ -66,7 +66,7 @@ func startPlane(t *testing.T, kube string, endpoints []string) *plane {
 		"--service-account-key-file="+p.serviceAccountKey(),
 		"--service-account-signing-key-file="+p.serviceAccountKey(),
 	)
-	p.waitReady(t, p.apiserver, "/readyz")
+	p.waitReady(t)
 
 	for user, flags := range map[string][]string{
 		controllerManager: {
@@ -110,14 +110,17 @@ func (p *plane) run(t *testing.T, kube, program string, environment []string, fl
 	return process
 }
 
-func (p *plane) waitReady(t *testing.T, process *server.Process, path string) {
+// waitReady waits until kube-apiserver has written its certificate, and answers that it is ready.
+func (p *plane) waitReady(t *testing.T) {
 	t.Helper()
-	client := p.client(t)
 	ctx, cancel := context.WithTimeout(t.Context(), readyDeadline)
 	defer cancel()
-	err := process.WaitReady(ctx, func(ctx context.Context) error {
+	err := p.apiserver.WaitReady(ctx, func(ctx context.Context) error {
 		for {
-			_, err := client.RESTClient().Get().AbsPath(path).DoRaw(ctx)
+			client, err := kubernetes.NewForConfig(p.config())
+			if err == nil {
+				_, err = client.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+			}
 			if err == nil {
 				return nil
 			}
@@ -143,19 +146,6 @@ func (p *plane) config() *rest.Config {
 
 func (p *plane) client(t *testing.T) *kubernetes.Clientset {
 	t.Helper()
-	// kube-apiserver writes its certificate when it starts.
-	for p.apiserver != nil {
-		if _, err := os.Stat(filepath.Join(p.folder, "certificates", "apiserver.crt")); err == nil {
-			break
-		}
-		select {
-		case <-p.apiserver.Exited():
-			t.Fatalf("kube-apiserver ended:\n%s", p.apiserver.Output.String())
-		case <-t.Context().Done():
-			t.Fatal("the test ends")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 	client, err := kubernetes.NewForConfig(p.config())
 	if err != nil {
 		t.Fatal(err)
