@@ -125,6 +125,8 @@ impl Partial<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -174,6 +176,25 @@ mod tests {
         assert!(partial.is_empty());
         partial.write_all(b"new").unwrap();
         partial.finish().unwrap();
+    }
+
+    /// An ordinary user cannot open a file for writing that nobody may write to.
+    #[test]
+    fn a_download_that_cannot_be_made_an_object_can_be_opened_again() {
+        let (directory, cache) = cache();
+        let digest = Digest::of(b"abc");
+        let object = object_path(directory.path(), &digest);
+        let in_the_way = object.parent().unwrap();
+        fs::write(in_the_way, "").unwrap();
+        let mut partial = cache.partial(&digest).unwrap();
+        partial.write_all(b"abc").unwrap();
+        assert!(matches!(partial.finish().unwrap_err(), FinishError::Cache(_)));
+        let mode = partial_path(directory.path(), &digest).metadata().unwrap().permissions().mode();
+        assert_ne!(mode & 0o200, 0, "{mode:o}");
+        fs::remove_file(in_the_way).unwrap();
+        let partial = cache.partial(&digest).unwrap();
+        assert_eq!(partial.len(), 3);
+        assert_eq!(partial.finish().unwrap(), object);
     }
 
     #[test]
