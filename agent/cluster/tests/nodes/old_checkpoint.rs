@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use shoal_cluster::Replica;
+use shoal_cluster::{Node, Replica};
 
 use crate::cluster::{Cluster, Tune, get, put, until};
 
@@ -17,6 +17,15 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.expect("it can be listed");
         fs::copy(entry.path(), to.join(entry.file_name())).expect("it can be copied");
     }
+}
+
+/// Has a member write checkpoints and purge its log, beyond what it has purged before, and says up to where it has.
+async fn put_until_purged(node: &Node, before: Option<u64>) -> u64 {
+    for number in 0..200 {
+        put(node, "k", &format!("{number}-{}", "x".repeat(200))).await;
+    }
+    until(node, "purge", |node| node.purged_index() > before).await;
+    node.purged_index().expect("it has purged")
 }
 
 /// Puts a copy in the place of a directory, which is kept under another name.
@@ -39,17 +48,16 @@ async fn start_with_an_old_checkpoint(members: usize) -> String {
     cluster.leader().await;
     let checkpoint = cluster.directory("n1").join("checkpoint");
     let [old, new] = ["old", "new"].map(|name| cluster.directory(name));
-    put(&cluster.node("n1"), "k", "first").await;
+    let node = cluster.node("n1");
+    put_until_purged(&node, None).await;
+    drop(node);
     cluster.stop_node("n1").await;
     copy(&checkpoint, &old);
 
     let node = cluster.start_node("n1").await;
     cluster.leader().await;
-    for number in 0..100 {
-        put(&node, "k", &format!("{number}-{}", "x".repeat(200))).await;
-    }
-    until(&node, "purge", |node| node.purged_index().is_some()).await;
-    let purged = node.purged_index().expect("it has purged");
+    // Far enough for a checkpoint of its own: what is purged now, the old one has not.
+    let purged = put_until_purged(&node, node.purged_index()).await;
     let revision = node.store().revision();
     drop(node);
     cluster.stop_node("n1").await;
@@ -66,7 +74,7 @@ async fn start_with_an_old_checkpoint(members: usize) -> String {
     exchange(&checkpoint, &new, &old);
     let node = cluster.start_node("n1").await;
     cluster.leader().await;
-    assert!(get(&node, "k").await.expect("it was put").starts_with(b"99-"));
+    assert!(get(&node, "k").await.expect("it was put").starts_with(b"199-"));
     assert_eq!(node.store().revision(), revision);
     cluster.shutdown().await;
     refused

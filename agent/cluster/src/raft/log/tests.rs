@@ -25,7 +25,9 @@ fn entry(index: u64, bytes: usize) -> Entry {
 #[tokio::test]
 async fn an_append_that_waits_for_room_is_told_when_the_log_has_failed() {
     let disk = SimDisk::new(0);
-    let log = Log::create(Arc::new(disk.clone()), "/log".as_ref(), options(LogOptions::default()), Arc::new(Wear::default()));
+    // What is next on the disk is the append: no segments are made meanwhile.
+    let quiet = LogOptions { background: false, ..LogOptions::default() };
+    let log = Log::create(Arc::new(disk.clone()), "/log".as_ref(), options(quiet), Arc::new(Wear::default()));
     let mut store = LogStore::new(log.expect("the disk is empty"));
     disk.set_fault(Some((disk.operations() + 1, Fault::Error)));
     // More than may wait, so that whatever is next waits until it is written; but it never is.
