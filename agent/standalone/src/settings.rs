@@ -1,23 +1,14 @@
 //! What the flags mean together: checked once, before anything is opened or bound.
 
-mod addresses;
-mod error;
-mod tls;
-
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use shoal_etcd::Options;
 use shoal_kv::Limits;
 
 use crate::{
     flags::{ClusterState, Flags},
-    url::MemberUrl,
+    url::{MemberUrl, NotAUrl},
 };
-use addresses::advertised;
-pub(crate) use addresses::{by_name, cluster_of};
-pub(crate) use error::SettingsError;
-pub(crate) use tls::{PeerTlsFiles, TlsFiles};
-use tls::{between_members, require_certificate, tls};
 
 /// Bytes of data above which writes are refused, if nothing else is said: etcd's 2 GiB.
 const DEFAULT_QUOTA_BYTES: u64 = 2 << 30;
@@ -51,6 +42,69 @@ pub(crate) struct Settings {
     /// The node's own default if nothing is said.
     pub(crate) snapshot_count: Option<u64>,
     pub(crate) max_learners: usize,
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Whose certificates the other side must have; `None` if it need not have one.
+    pub(crate) authorities: Option<PathBuf>,
+}
+
+/// Files in PEM, for connections between members: all of them show a certificate to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PeerTlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) authority: PathBuf,
+}
+
+/// Flags that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// Some member of the initial cluster is not written as one.
+    #[error("--initial-cluster has {entry:?}: write members as NAME=URL, with commas between them")]
+    InitialCluster { entry: String },
+    /// Or its URL is not.
+    #[error("--initial-cluster has a URL that cannot be used")]
+    InitialClusterUrl(#[source] NotAUrl),
+    /// This member is not part of it.
+    #[error("--initial-cluster has no member {name:?}, which is this one's --name: add {name}=URL")]
+    NotInInitialCluster { name: String },
+    /// It is, but with other URLs than this member says.
+    #[error(
+        "--initial-cluster and --initial-advertise-peer-urls differ for {name:?} ({cluster} and {advertised}): give the same URLs in both"
+    )]
+    PeerUrlsDiffer { name: String, cluster: String, advertised: String },
+    /// Clients would be told an address that is none.
+    #[error("clients cannot be told to come to {url}: add --advertise-client-urls with an address of this machine")]
+    Advertise { url: String },
+    /// `https` without what it needs.
+    #[error("{flag} has https, but there is no certificate: add {prefix}cert-file and {prefix}key-file")]
+    NoCertificate { flag: &'static str, prefix: &'static str },
+    /// Half of what TLS needs.
+    #[error("{prefix}cert-file and {prefix}key-file belong together: add the one that is missing")]
+    HalfCertificate { prefix: &'static str },
+    /// Clients are to be verified by nothing.
+    #[error("{prefix}client-cert-auth needs the authorities to verify by: add {prefix}trusted-ca-file")]
+    NoAuthority { prefix: &'static str },
+    /// Nor are members.
+    #[error("members need the authorities to verify each other by: add --peer-trusted-ca-file")]
+    NoPeerAuthority,
+    /// Members would not know whom to believe.
+    #[error("--listen-peer-urls has http and https: give one kind only")]
+    MixedPeerUrls,
+    /// One of the two times is 0.
+    #[error("{flag} must be above 0 milliseconds")]
+    ZeroTime { flag: &'static str },
+    /// A lost heartbeat would end a leadership.
+    #[error("--election-timeout ({election} ms) must be at least {HEARTBEATS_PER_ELECTION} times --heartbeat-interval ({heartbeat} ms)")]
+    ElectionTooShort { election: u64, heartbeat: u64 },
+    /// A cluster without a leader would wait too long.
+    #[error("--election-timeout ({election} ms) must not be above {ELECTION_TIMEOUT_MAX} ms")]
+    ElectionTooLong { election: u64 },
 }
 
 impl Settings {
@@ -113,6 +167,90 @@ impl Settings {
     pub(crate) fn peer_urls(&self) -> impl Iterator<Item = &MemberUrl> {
         self.initial_cluster.iter().filter(|(name, _)| *name == self.name).map(|(_, url)| url)
     }
+}
+
+/// The members of `--initial-cluster`, which is that of the member `name` with the peer URLs `advertised`; without the flag, that member alone. One
+/// that has several URLs is there several times.
+///
+/// # Errors
+/// [`SettingsError`] if the two flags do not go together.
+pub(crate) fn cluster_of(name: &str, flag: Option<&str>, advertised: &[MemberUrl]) -> Result<Vec<(String, MemberUrl)>, SettingsError> {
+    let cluster = match flag {
+        Some(text) => initial_cluster(text)?,
+        None => advertised.iter().map(|url| (name.to_owned(), url.clone())).collect(),
+    };
+    check_membership(&cluster, name, advertised)?;
+    Ok(cluster)
+}
+
+/// The peer URLs of each member.
+pub(crate) fn by_name(cluster: &[(String, MemberUrl)]) -> BTreeMap<String, Vec<String>> {
+    let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, url) in cluster {
+        members.entry(name.clone()).or_default().push(url.to_string());
+    }
+    members
+}
+
+fn initial_cluster(text: &str) -> Result<Vec<(String, MemberUrl)>, SettingsError> {
+    text.split(',')
+        .map(|entry| match entry.split_once('=') {
+            Some((name, url)) if !name.is_empty() => Ok((name.to_owned(), url.parse().map_err(SettingsError::InitialClusterUrl)?)),
+            _ => Err(SettingsError::InitialCluster { entry: entry.to_owned() }),
+        })
+        .collect()
+}
+
+fn check_membership(cluster: &[(String, MemberUrl)], name: &str, advertised: &[MemberUrl]) -> Result<(), SettingsError> {
+    let sorted = |urls: Vec<&MemberUrl>| {
+        let mut urls: Vec<String> = urls.into_iter().map(MemberUrl::to_string).collect();
+        urls.sort();
+        urls.join(",")
+    };
+    let own: Vec<&MemberUrl> = cluster.iter().filter(|(member, _)| member == name).map(|(_, url)| url).collect();
+    if own.is_empty() {
+        return Err(SettingsError::NotInInitialCluster { name: name.to_owned() });
+    }
+    let (cluster, advertised) = (sorted(own), sorted(advertised.iter().collect()));
+    if cluster == advertised { Ok(()) } else { Err(SettingsError::PeerUrlsDiffer { name: name.to_owned(), cluster, advertised }) }
+}
+
+fn advertised(given: Vec<MemberUrl>, listening: &[MemberUrl]) -> Result<Vec<MemberUrl>, SettingsError> {
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    match listening.iter().find(|url| url.is_unspecified()) {
+        Some(url) => Err(SettingsError::Advertise { url: url.to_string() }),
+        None => Ok(listening.to_vec()),
+    }
+}
+
+fn tls(
+    prefix: &'static str,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    authorities: Option<PathBuf>,
+    required: bool,
+) -> Result<Option<TlsFiles>, SettingsError> {
+    if required && authorities.is_none() {
+        return Err(SettingsError::NoAuthority { prefix });
+    }
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key, authorities })),
+        (None, None) => Ok(None),
+        _ => Err(SettingsError::HalfCertificate { prefix }),
+    }
+}
+
+/// Unlike etcd, which then believes whatever authorities the system has: a member of this cluster is nobody that they know.
+fn between_members(files: TlsFiles) -> Result<PeerTlsFiles, SettingsError> {
+    let TlsFiles { certificate, key, authorities } = files;
+    let authority = authorities.ok_or(SettingsError::NoPeerAuthority)?;
+    Ok(PeerTlsFiles { certificate, key, authority })
+}
+
+fn require_certificate(urls: &[MemberUrl], tls: Option<&TlsFiles>, flag: &'static str, prefix: &'static str) -> Result<(), SettingsError> {
+    if tls.is_none() && urls.iter().any(|url| url.tls) { Err(SettingsError::NoCertificate { flag, prefix }) } else { Ok(()) }
 }
 
 #[cfg(test)]
