@@ -12,28 +12,36 @@
 //!
 //! While somebody reads a snapshot, no row is removed. That is bounded in time and memory: then whoever reads has to begin anew.
 
+mod error;
+mod lent;
+mod rows;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
-use prost::Message;
 use shoal_kv::{Revision, Store, checkpoint::CheckpointVersion};
 use shoal_store_files::checkpoint::{Batch, Checkpoint, Replacement, Revision as Row};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::{
-    codec::DecodeError,
-    error::StorageError,
     peer::message::SnapshotKey,
     replica::Identity,
-    snapshot::record::{HeadMessage, decode_row, encode_row},
+    snapshot::record::encode_row,
     state::{Head, Replicated, State},
 };
+pub(crate) use error::{CheckpointError, chain};
+pub(crate) use lent::Lent;
+use lent::Readers;
+use rows::{HEAD, IDENTITY, Rows, Stored, encode_head, encode_identity, read_head, row_after, row_at};
+pub(crate) use rows::{head_batch, rows_batch};
 
 /// Bytes of rows in one commit of a checkpoint, about. More commits mean more syncs, larger ones more memory.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -49,56 +57,6 @@ pub(crate) const READ_BYTES: usize = 1 << 20;
 
 /// Rows that may wait to be removed while snapshots are read: 64 MiB of revisions. When there are more, the readers have to begin anew.
 const DEFERRED_REMOVALS: usize = 4 << 20;
-
-const HEAD: &str = "head";
-const IDENTITY: &str = "identity";
-
-/// Why there is no state in a checkpoint, or it could not be written. The node has to restart, or be restored.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CheckpointError {
-    #[error(transparent)]
-    Open(#[from] shoal_store_files::checkpoint::OpenCheckpointError),
-    #[error(transparent)]
-    Failed(#[from] shoal_store_files::checkpoint::CheckpointFailed),
-    #[error(transparent)]
-    Read(#[from] shoal_store_files::checkpoint::ReadCheckpointError),
-    #[error(transparent)]
-    Rewrite(#[from] shoal_store_files::checkpoint::RewriteError),
-    #[error("the checkpoint cannot be understood")]
-    Decode(#[from] DecodeError),
-    #[error("the checkpoint holds no state that a store can have had. Restore this node from its peers, or from a backup if it has none")]
-    Restore(#[from] shoal_kv::checkpoint::RestoreError),
-    #[error("the checkpoint is of member {:x} of cluster {:x}, not of member {:x} of cluster {:x}", .found.member, .found.cluster, .expected.member, .expected.cluster)]
-    Foreign { found: Identity, expected: Identity },
-    #[error("the checkpoint was closed")]
-    Closed,
-}
-
-impl From<CheckpointError> for StorageError {
-    fn from(error: CheckpointError) -> Self {
-        match error {
-            CheckpointError::Closed => Self::Stopped,
-            error => Self::Failed(chain(&error)),
-        }
-    }
-}
-
-impl From<CheckpointError> for std::io::Error {
-    fn from(error: CheckpointError) -> Self {
-        Self::other(chain(&error))
-    }
-}
-
-/// An error with all its sources, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
 
 /// Writes checkpoints of a state.
 #[derive(Debug)]
@@ -125,13 +83,6 @@ struct Written {
     deferred: Vec<Revision>,
 }
 
-#[derive(Debug, Default)]
-struct Readers {
-    count: AtomicUsize,
-    /// Goes up when rows are taken away from under the readers.
-    generation: AtomicU64,
-}
-
 impl Checkpointer {
     /// Makes an empty checkpoint carry the identity of its owner. Blocks.
     pub(crate) fn create(checkpoint: &Checkpoint, identity: Identity) -> Result<(), CheckpointError> {
@@ -140,13 +91,18 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// The state in a checkpoint. Blocks while everything is read.
-    pub(crate) fn restore(checkpoint: &Checkpoint, identity: Identity) -> Result<Replicated, CheckpointError> {
+    /// What is small in a checkpoint, which must be this member's. Blocks while it is read.
+    pub(crate) fn head(checkpoint: &Checkpoint, identity: Identity) -> Result<Head, CheckpointError> {
         let Stored { head, identity: found } = read_head(checkpoint)?;
         if found != identity {
             return Err(CheckpointError::Foreign { found, expected: identity });
         }
-        let Head { applied, membership, attributes, store } = head;
+        Ok(head)
+    }
+
+    /// The state in a checkpoint. Blocks while everything is read.
+    pub(crate) fn restore(checkpoint: &Checkpoint, identity: Identity) -> Result<Replicated, CheckpointError> {
+        let Head { applied, membership, attributes, store } = Self::head(checkpoint, identity)?;
         let mut failure = None;
         let rows = Rows::new(checkpoint, store.revision).map_while(|row| row.map_err(|error| failure = Some(error)).ok());
         let store = Store::restore(store, rows);
@@ -166,7 +122,15 @@ impl Checkpointer {
     }
 
     /// Writes a checkpoint of everything applied so far, and says up to where it goes.
-    pub(crate) async fn write(&self) -> Result<Arc<Head>, CheckpointError> {
+    ///
+    /// Whoever waits for it may give up: it is written to its end all the same. Left in the middle, the medium could have what `written` does not
+    /// know of, and the next one would not take back what this one has put there.
+    pub(crate) async fn write(self: &Arc<Self>) -> Result<Arc<Head>, CheckpointError> {
+        let this = self.clone();
+        tokio::spawn(async move { this.write_to_the_end().await }).await.map_err(|_| CheckpointError::Closed)?
+    }
+
+    async fn write_to_the_end(&self) -> Result<Arc<Head>, CheckpointError> {
         let mut written = self.written.lock().await;
         let (head, mut removals) = {
             let mut replicated = self.state.write();
@@ -305,6 +269,12 @@ impl Checkpointer {
         self.identity
     }
 
+    /// How many rows the next checkpoint removes.
+    pub(crate) async fn removals(&self) -> u64 {
+        let deferred = self.written.lock().await.deferred.len();
+        (self.state.read().forgotten.len() + deferred) as u64
+    }
+
     /// Bytes of the file.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.checkpoint.size().map_or(0, |size| size.file)
@@ -320,149 +290,6 @@ impl Checkpointer {
         if let Err(error) = self.checkpoint.clone().close() {
             tracing::warn!(error = chain(&error), "the checkpoint was not closed well");
         }
-    }
-}
-
-/// The part of a replacement that makes it a checkpoint: everything but the rows, and whose it is.
-pub(crate) fn head_batch(head: &Head, identity: Identity) -> Batch {
-    let lease = |&(id, ttl): &(i64, i64)| (id, Bytes::copy_from_slice(&ttl.to_le_bytes()));
-    Batch {
-        put_leases: head.store.leases.iter().map(lease).collect(),
-        put_meta: vec![(IDENTITY.into(), encode_identity(identity)), (HEAD.into(), encode_head(head))],
-        ..Batch::default()
-    }
-}
-
-/// A part of a replacement that holds rows of a snapshot.
-pub(crate) fn rows_batch(rows: Vec<(Revision, Bytes)>) -> Batch {
-    Batch { put: rows.into_iter().map(|(at, row)| (row_at(at), row)).collect(), ..Batch::default() }
-}
-
-/// A checkpoint that is being read as a snapshot. None of its rows is removed before it is dropped, as long as it is [current](Self::is_current).
-#[derive(Debug)]
-pub(crate) struct Lent {
-    pub(crate) key: SnapshotKey,
-    pub(crate) head: Arc<Head>,
-    checkpoint: Checkpoint,
-    readers: Arc<Readers>,
-    generation: u64,
-}
-
-impl Lent {
-    fn is_current(&self) -> bool {
-        self.readers.generation.load(Ordering::SeqCst) == self.generation
-    }
-
-    /// The next rows above `above`, about [`READ_BYTES`] of them; none at the end. Blocks.
-    pub(crate) fn read(&self, above: Option<Revision>) -> Result<Vec<(Revision, Bytes)>, StorageError> {
-        let begin = above.map_or_else(Row::default, row_after);
-        let end = row_after(Revision { main: self.head.store.revision, sub: u32::MAX });
-        let rows = self.checkpoint.read(begin..end, READ_BYTES).map_err(CheckpointError::from)?;
-        // After the rows, so that none of them was taken away before it was read.
-        if !self.is_current() {
-            return Err(StorageError::Timeout);
-        }
-        rows.into_iter().map(|(at, row)| Ok((revision_of(at)?, row))).collect::<Result<_, CheckpointError>>().map_err(Into::into)
-    }
-
-    /// About how many bytes the snapshot has.
-    pub(crate) fn size_hint(&self) -> u64 {
-        self.checkpoint.size().map_or(0, |size| size.in_use)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        self.readers.count.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// The versions in a checkpoint, in order.
-struct Rows<'a> {
-    checkpoint: &'a Checkpoint,
-    piece: std::vec::IntoIter<(Row, Bytes)>,
-    next: Row,
-    end: Row,
-}
-
-impl<'a> Rows<'a> {
-    fn new(checkpoint: &'a Checkpoint, revision: i64) -> Self {
-        let end = row_after(Revision { main: revision, sub: u32::MAX });
-        Self { checkpoint, piece: Vec::new().into_iter(), next: Row::default(), end }
-    }
-
-    fn read(&mut self) -> Result<Option<CheckpointVersion>, CheckpointError> {
-        if self.piece.len() == 0 {
-            self.piece = self.checkpoint.read(self.next..self.end, READ_BYTES)?.into_iter();
-        }
-        let Some((at, row)) = self.piece.next() else { return Ok(None) };
-        let revision = revision_of(at)?;
-        self.next = row_after(revision);
-        Ok(Some(CheckpointVersion { revision, kv: decode_row(revision, row)? }))
-    }
-}
-
-impl Iterator for Rows<'_> {
-    type Item = Result<CheckpointVersion, CheckpointError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
-    }
-}
-
-#[derive(Debug)]
-struct Stored {
-    head: Head,
-    identity: Identity,
-}
-
-fn read_head(checkpoint: &Checkpoint) -> Result<Stored, CheckpointError> {
-    let stored = checkpoint.head()?;
-    let meta = |name: &str| stored.meta.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
-    let mut head = match meta(HEAD) {
-        Some(bytes) => Head::try_from(HeadMessage::decode(bytes).map_err(DecodeError::from)?)?,
-        None => Replicated::new(Store::new()).head(),
-    };
-    let lease = |(id, ttl): &(i64, Bytes)| {
-        let ttl: [u8; 8] = ttl[..].try_into().map_err(|_| DecodeError::Unknown("time to live of a lease"))?;
-        Ok::<_, DecodeError>((*id, i64::from_le_bytes(ttl)))
-    };
-    head.store.leases = stored.leases.iter().map(lease).collect::<Result<_, _>>()?;
-    let identity = decode_identity(&meta(IDENTITY).ok_or(DecodeError::Unknown("identity"))?)?;
-    Ok(Stored { head, identity })
-}
-
-/// The head without its leases, which are rows of their own: few of them change from one checkpoint to the next.
-fn encode_head(head: &Head) -> Bytes {
-    let mut message = HeadMessage::from(head);
-    message.leases.clear();
-    message.encode_to_vec().into()
-}
-
-fn encode_identity(identity: Identity) -> Bytes {
-    [identity.cluster.to_le_bytes(), identity.member.to_le_bytes()].concat().into()
-}
-
-fn decode_identity(bytes: &[u8]) -> Result<Identity, DecodeError> {
-    let (Some(cluster), Some(member)) = (bytes.first_chunk(), bytes.last_chunk()) else { return Err(DecodeError::Unknown("identity")) };
-    Ok(Identity { cluster: u64::from_le_bytes(*cluster), member: u64::from_le_bytes(*member) })
-}
-
-fn row_at(revision: Revision) -> Row {
-    Row { main: revision.main.cast_unsigned(), sub: revision.sub.into() }
-}
-
-/// The first row that may come after this one.
-fn row_after(revision: Revision) -> Row {
-    let Row { main, sub } = row_at(revision);
-    Row { main, sub: sub + 1 }
-}
-
-fn revision_of(row: Row) -> Result<Revision, DecodeError> {
-    let unknown = DecodeError::Unknown("revision");
-    match (i64::try_from(row.main), u32::try_from(row.sub)) {
-        (Ok(main), Ok(sub)) => Ok(Revision { main, sub }),
-        _ => Err(unknown),
     }
 }
 

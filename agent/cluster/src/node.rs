@@ -8,12 +8,16 @@
 //! | `leases` | ends leases while this member leads |
 //! | `checkpoints` | has checkpoints written and the log purged |
 //! | `compaction` | forgets versions |
+//! | `space` | raises the alarm when the log has no room for much more |
 //! | `promotion` | gives those who are to vote a vote once they have caught up, while this member leads |
 //! | `serve` | answers peers |
 //!
 //! All of them end with the node.
 
+mod admission;
 mod answer;
+mod config;
+mod handover;
 mod housekeeping;
 mod leadership;
 mod leases;
@@ -21,6 +25,7 @@ mod members;
 mod propose;
 mod read;
 mod replica;
+mod space;
 mod timings;
 
 use std::{
@@ -34,13 +39,8 @@ use std::{
 };
 
 use openraft::{Raft, async_runtime::WatchReceiver};
-use shoal_kv::{Limits, watch::HubLimits};
 use shoal_store_files::{threads, wear::Wear};
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
-use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     checkpoint::chain,
@@ -56,119 +56,17 @@ use crate::{
         machine::{Machine, StateMachine},
         network::Network,
     },
-    replica::Identity,
     status::Leadership,
-    storage::{OpenStorageError, Storage, StorageConfig},
+    storage::{OpenStorageError, Storage},
 };
+use admission::Admission;
 pub(crate) use answer::FOUNDER_BIT;
+pub use config::{Begin, NodeConfig, VerifyPeer};
 use leadership::Heard;
 use read::Barrier;
 
-/// Proposals of this member's clients that wait, at most; further ones are "too many requests". etcd allows as many entries to be committed
-/// but not applied.
-const PROPOSALS_MAX: usize = 5000;
-
-/// Bytes of proposals that wait, of this member's clients, and again of its peers' clients: twice what the log takes before it waits.
-const PROPOSAL_BYTES_MAX: usize = 64 << 20;
-
-/// Bytes of entries between two checkpoints: what a restart applies again, at most about a second's work. A checkpoint writes every page it
-/// touches anew, some 80 KiB for the least of them, so that frequent ones wear a medium out: an idle cluster needs none for hours.
-const CHECKPOINT_BYTES: u64 = 32 << 20;
-
-/// Entries between two checkpoints, for entries so small that reading them takes longer than their bytes suggest.
-const CHECKPOINT_ENTRIES: u64 = 100_000;
-
-/// Bytes of entries kept in the log although the checkpoint has them: a follower that was away for less needs no snapshot.
-const KEPT_LOG_BYTES: u64 = 32 << 20;
-
 /// Hubs that share the watch streams, at most. More of them than cores only cost memory.
 const WATCH_SHARDS_MAX: usize = 4;
-
-/// How a member first comes to its cluster. After that it is all in its files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begin {
-    /// The cluster begins with these voters, of which this member is one. All of them begin with the same; any of them may begin first.
-    Found(BTreeMap<u64, Vec<String>>),
-    /// The cluster exists and has, or will have, this member: wait for its leader. With the peer URLs of the members that there were when this one
-    /// was introduced, by id: until it has heard of a configuration it has nobody else to ask whether it still belongs to them.
-    Join(BTreeMap<u64, Vec<String>>),
-}
-
-/// Decides whether certificates belong to the member that shows them.
-pub type VerifyPeer = Arc<dyn Fn(u64, &[CertificateDer<'static>]) -> bool + Send + Sync>;
-
-/// What a node is made with.
-#[derive(Clone)]
-pub struct NodeConfig {
-    /// Which member of which cluster.
-    pub identity: Identity,
-    /// How it comes to its cluster, if it has no files yet.
-    pub begin: Begin,
-    /// What it calls itself.
-    pub name: String,
-    /// Where clients reach it.
-    pub client_urls: Vec<String>,
-    /// Its files.
-    pub storage: StorageConfig,
-    /// How often a leader is heard, at least.
-    pub heartbeat_interval: Duration,
-    /// How long a member hears nothing of a leader before it stands for election, at least; at most, twice as long.
-    pub election_timeout: Duration,
-    /// Limits of requests.
-    pub limits: Limits,
-    /// Limits of watch streams.
-    pub watch_limits: HubLimits,
-    /// Bytes of keys and values kept, at most; 0 for no bound.
-    pub quota_bytes: u64,
-    /// Members without a vote, at most; etcd's `--max-learners`.
-    pub max_learners: usize,
-    /// Bytes of entries between two checkpoints.
-    pub checkpoint_bytes: u64,
-    /// Entries between two checkpoints; etcd's `--snapshot-count`.
-    pub checkpoint_entries: u64,
-    /// Bytes of entries kept in the log although the checkpoint has them.
-    pub kept_log_bytes: u64,
-    /// Random, another one each time the node is made: numbers that must not come again begin with it.
-    pub seed: u64,
-    /// Who may be which member; with `None` whoever the transport lets in may be any.
-    pub verify_peer: Option<VerifyPeer>,
-    /// A bug to put back.
-    #[cfg(feature = "known-bugs")]
-    pub bug: Option<crate::known_bugs::KnownBug>,
-}
-
-impl fmt::Debug for NodeConfig {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("NodeConfig").field("identity", &self.identity).field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl NodeConfig {
-    /// With etcd's timings and limits.
-    #[must_use]
-    pub fn new(identity: Identity, begin: Begin, storage: StorageConfig, seed: u64) -> Self {
-        Self {
-            identity,
-            begin,
-            name: String::new(),
-            client_urls: Vec::new(),
-            storage,
-            heartbeat_interval: Duration::from_millis(100),
-            election_timeout: Duration::from_millis(1000),
-            limits: Limits::default(),
-            watch_limits: HubLimits::default(),
-            quota_bytes: 2 << 30,
-            max_learners: 1,
-            checkpoint_bytes: CHECKPOINT_BYTES,
-            checkpoint_entries: CHECKPOINT_ENTRIES,
-            kept_log_bytes: KEPT_LOG_BYTES,
-            seed,
-            verify_peer: None,
-            #[cfg(feature = "known-bugs")]
-            bug: None,
-        }
-    }
-}
 
 /// A node was not made. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -223,6 +121,8 @@ pub(crate) struct Inner {
     forwarded: Admission,
     barrier: Barrier,
     changing_members: tokio::sync::Mutex<()>,
+    /// When raising the alarm for lack of space has failed last.
+    raising_alarm: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     next_lease: AtomicU64,
     counters: Counters,
 }
@@ -230,25 +130,6 @@ pub(crate) struct Inner {
 impl fmt::Debug for Inner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Inner").field("identity", &self.config.identity).finish_non_exhaustive()
-    }
-}
-
-/// How many proposals may wait, and how many bytes of them.
-#[derive(Debug)]
-struct Admission {
-    proposals: Semaphore,
-    bytes: Semaphore,
-}
-
-impl Admission {
-    fn new() -> Self {
-        Self { proposals: Semaphore::new(PROPOSALS_MAX), bytes: Semaphore::new(PROPOSAL_BYTES_MAX) }
-    }
-
-    /// Room for a proposal, until the value is dropped; `None` if there is none.
-    fn admit(&self, bytes: usize) -> Option<impl Sized + '_> {
-        let bytes = u32::try_from(bytes.min(PROPOSAL_BYTES_MAX)).unwrap_or(u32::MAX);
-        Some((self.proposals.try_acquire().ok()?, self.bytes.try_acquire_many(bytes).ok()?))
     }
 }
 
@@ -303,6 +184,7 @@ impl Node {
             forwarded: Admission::new(),
             barrier: Barrier::default(),
             changing_members: tokio::sync::Mutex::default(),
+            raising_alarm: tokio::sync::Mutex::default(),
             next_lease: AtomicU64::new(seed),
             counters: Counters::default(),
             raft,
@@ -321,6 +203,7 @@ impl Node {
         tasks.spawn(leases::expire(inner.clone()));
         tasks.spawn(housekeeping::checkpoints(inner.clone()));
         tasks.spawn(housekeeping::compaction(inner.clone()));
+        tasks.spawn(space::watch(inner.clone()));
         tasks.spawn(members::promotion(inner.clone()));
         tasks.spawn(members::publish(inner.clone()));
         Ok(Self { inner, tasks: Mutex::new(tasks) })

@@ -6,6 +6,11 @@
 //! | `log/` | entries, vote |
 //!
 //! The log is made last: where there is none, nothing was ever promised to anybody, and making them begins anew.
+//!
+//! The two belong together, and are [compared](age) before either is used: the log was purged only up to where a checkpoint went, so one that
+//! ends before that is not the newest that was here.
+
+mod age;
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +21,7 @@ use shoal_kv::watch::HubLimits;
 use shoal_store_files::{
     checkpoint::{Checkpoint, CheckpointOptions, OpenCheckpointError},
     disk::{Disk, RealDisk},
-    log::{Log, LogOptions, OpenLogError, Recovered},
+    log::{Log, LogOptions, LogState, OpenLogError, Recovered, Wanted},
     wear::Wear,
 };
 
@@ -99,7 +104,9 @@ impl Storage {
             .map_err(|error| OpenStorageError(format!("cannot make the directory {}: {error}", config.directory.display())))?;
         let is_new = !config.exists();
         let checkpoint = open_checkpoint(config, &config.directory.join(CHECKPOINT), identity, is_new, &wear)?;
-        let log = open_log(config, &config.directory.join(LOG), is_new, &wear)?;
+        let head = Checkpointer::head(&checkpoint, identity)?;
+        let wanted = |log: &LogState| age::compare(&config.directory, identity.member, &head, log.purged);
+        let log = open_log(config, &config.directory.join(LOG), is_new, &wear, &wanted)?;
         let replicated = Checkpointer::restore(&checkpoint, identity)?;
         let state = Arc::new(State::new(replicated, watch_shards, watch_limits));
         let checkpointer = Checkpointer::new(checkpoint, state.clone(), identity, seed)?;
@@ -135,8 +142,14 @@ fn open_checkpoint(
     Ok(checkpoint)
 }
 
-fn open_log(config: &StorageConfig, directory: &Path, is_new: bool, wear: &Arc<Wear>) -> Result<Log, OpenStorageError> {
-    let open = || Log::open(config.disk.clone(), directory, options(config.log.clone()), wear.clone());
+fn open_log(
+    config: &StorageConfig,
+    directory: &Path,
+    is_new: bool,
+    wear: &Arc<Wear>,
+    wanted: &Wanted<'_>,
+) -> Result<Log, OpenStorageError> {
+    let open = || Log::open_if(config.disk.clone(), directory, options(config.log.clone()), wear.clone(), wanted);
     let create = || Log::create(config.disk.clone(), directory, options(config.log.clone()), wear.clone());
     let opened = match if is_new { Err(OpenLogError::Missing { directory: directory.into() }) } else { open() } {
         // Nothing in it was ever a log: making it was interrupted.

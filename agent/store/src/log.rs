@@ -9,7 +9,6 @@
 //!
 //! **Space.** The next segment is made ready while there is still room in the current one. [`Log::space`] says when that fails, so that the
 //! node can refuse writes and purge while the log still works.
-
 //!
 //! What the bytes in the files mean, and how a torn tail is told from damage, is said in `shoal_store_format`.
 
@@ -42,6 +41,9 @@ use thread::Inner;
 /// Called once, on the log's thread, when the medium has what was submitted (and everything submitted before), or never will. It must be
 /// short and must not call back into the log in a way that waits.
 pub type Done = Box<dyn FnOnce(Result<(), LogFailed>) + Send>;
+
+/// Whether a log with this in it is to be opened; if not, why, as a sentence for an operator.
+pub type Wanted<'a> = dyn Fn(&LogState) -> Result<(), String> + 'a;
 
 /// How a log is kept. The defaults are for a USB stick and a small box.
 #[derive(Debug, Clone)]
@@ -142,7 +144,22 @@ impl Log {
     /// [`OpenLogError::Missing`] if there is none, [`OpenLogError::Locked`], [`OpenLogError::Damaged`] if something that was durable is not
     /// readable any more, or what the system says. The files are as they were.
     pub fn open(disk: Arc<dyn Disk>, directory: &Path, options: LogOptions, wear: Arc<Wear>) -> Result<(Self, Recovered), OpenLogError> {
-        let (inner, recovered) = Inner::open(disk, directory, options, wear)?;
+        Self::open_if(disk, directory, options, wear, &|_| Ok(()))
+    }
+
+    /// [`Log::open`], if `wanted` says so of what is in the log: before anything is changed, so that a log that does not fit to what is
+    /// beside it stays as it was found, with what an interrupted write left at its end.
+    ///
+    /// # Errors
+    /// As [`Log::open`], and [`OpenLogError::Unwanted`] with what `wanted` says.
+    pub fn open_if(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        options: LogOptions,
+        wear: Arc<Wear>,
+        wanted: &Wanted<'_>,
+    ) -> Result<(Self, Recovered), OpenLogError> {
+        let (inner, recovered) = Inner::open(disk, directory, options, wear, wanted)?;
         Ok((Self(Arc::new(inner)), recovered))
     }
 
@@ -210,7 +227,7 @@ impl Log {
         self.0.front().state.clone()
     }
 
-    /// Bytes of payload that wait to be written.
+    /// Bytes of payload that wait to be written; none when the log has failed, also while the callbacks say so.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.0.front().pending_bytes

@@ -17,18 +17,27 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a checkpoint may take before it is looked at anew whether one is due.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Bytes that a checkpoint may write for each byte that was applied since the last one: the rows, and the pages around them.
+/// Bytes that a checkpoint may write for each byte that was applied since the last one: the rows, and the pages around them, of which each is the
+/// next power of two of what is in it.
 const CHECKPOINT_BYTES_PER_BYTE: u64 = 2;
 
-/// Bytes that it may write besides: pages that hold what is removed, the head, and where redb keeps which pages are free.
+/// Bytes that it may write for each row that is removed: a page with the rows beside it, and its share of those above. More if there are large
+/// rows beside it, and less if several are in one page; but never more than all there is, which is rewritten at most.
+const CHECKPOINT_BYTES_PER_REMOVAL: u64 = 8 << 10;
+
+/// Bytes that it may write besides: the head, the leases, and where redb keeps which pages are free.
 const CHECKPOINT_BYTES_BESIDES: u64 = 8 << 20;
+
+/// The part of a segment that is applied between two checkpoints which are written only to make room. The first of them frees what there is to be
+/// freed: with each further entry another would wear the medium out, and free nothing.
+const ROOM_SHARE: u64 = 8;
 
 /// Has checkpoints written when enough was applied, and the log purged when enough was written.
 pub(super) async fn checkpoints(inner: Arc<Inner>) {
     // Where checkpoints go to, and how many bytes had been applied by then.
     let mut written: VecDeque<(u64, u64)> = VecDeque::new();
     let (mut last_bytes, mut last_index) = (0, inner.machine.checkpoint_index().await);
-    let mut is_postponed = false;
+    let (mut is_postponed, mut made_room) = (false, false);
     loop {
         let _ = tokio::time::timeout(LOOK_INTERVAL, inner.machine.applied_more.notified()).await;
         if inner.has_ended() {
@@ -38,13 +47,15 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
         let bytes = inner.machine.applied_bytes.load(Ordering::Relaxed);
         let applied = *inner.machine.applied.borrow();
         let lacks_space = matches!(inner.log.log().space(), Space::Low { .. });
+        made_room &= lacks_space;
+        let room_bytes = u64::from(inner.config.storage.log.segment_bytes) / ROOM_SHARE;
         let due = bytes - last_bytes >= inner.config.checkpoint_bytes
             || applied.saturating_sub(last_index) >= inner.config.checkpoint_entries
-            || (lacks_space && applied > last_index);
+            || (lacks_space && applied > last_index && (!made_room || bytes - last_bytes >= room_bytes));
         if !due {
             continue;
         }
-        let needed = (bytes - last_bytes).saturating_mul(CHECKPOINT_BYTES_PER_BYTE).saturating_add(CHECKPOINT_BYTES_BESIDES);
+        let needed = needed_bytes(bytes - last_bytes, inner.machine.checkpointer.removals().await, inner.machine.checkpointer.file_bytes());
         let postpone = !inner.has_space(needed);
         if postpone && !is_postponed {
             tracing::warn!(needed, "there is no room for a checkpoint, which is written when there is some: free some space");
@@ -56,6 +67,7 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
         (last_bytes, last_index) = (bytes, applied);
         let Some(through) = inner.write_checkpoint(applied).await else { continue };
         written.push_back((through, bytes));
+        made_room = lacks_space;
         let keep = if lacks_space { 0 } else { inner.config.kept_log_bytes };
         let mut purge = None;
         while let Some(&(index, at)) = written.front()
@@ -72,6 +84,18 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
     }
 }
 
+/// Bytes that a checkpoint may need, about.
+///
+/// No bound can be told beforehand without redb: how many pages a commit touches follows from how the tree has grown, and which of the free ones are
+/// taken from what the commits before have freed. So this is an estimate, by what makes pages be written: rows that are added and rows that are
+/// removed. That it is too low is no danger to the data. The commit that does not fit fails; the checkpoint before counts, and the log, which is
+/// purged only after a commit, still has everything since. The member ends, as with every write that fails, and when it starts again it applies the
+/// log, looks for room anew, and writes the checkpoint when there is some. Held by `agent/cluster/tests/nodes/space.rs`.
+fn needed_bytes(applied: u64, removals: u64, file: u64) -> u64 {
+    let removing = removals.saturating_mul(CHECKPOINT_BYTES_PER_REMOVAL).min(file);
+    applied.saturating_mul(CHECKPOINT_BYTES_PER_BYTE).saturating_add(removing).saturating_add(CHECKPOINT_BYTES_BESIDES)
+}
+
 /// Forgets what compactions make unreachable.
 pub(super) async fn compaction(inner: Arc<Inner>) {
     let compactions = inner.machine.state.compactions();
@@ -86,8 +110,7 @@ pub(super) async fn compaction(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    /// Whether a checkpoint of so many bytes is likely to fit. One that fails in the middle ends this member, and would again at its next start;
-    /// without a checkpoint it goes on answering reads, and refuses writes before the log is full.
+    /// Whether so many bytes are available. Without a checkpoint this member goes on answering reads, and refuses writes before the log is full.
     fn has_space(&self, needed: u64) -> bool {
         let storage = &self.config.storage;
         // Where the system does not say, it is tried.

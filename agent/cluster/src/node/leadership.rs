@@ -38,11 +38,11 @@ pub(super) async fn watch(inner: Arc<Inner>) {
     let mut removed = inner.peers.removed().subscribe();
     loop {
         update(&inner);
+        let mut is_over = false;
         tokio::select! {
             biased;
-            changed = server.changed() => if changed.is_err() {
-                break;
-            },
+            // The last thing that raft says is why it has ended.
+            changed = server.changed() => is_over = changed.is_err(),
             _ = ticks.tick() => {}
             removed = removed.wait_for(|removed| *removed) => {
                 if removed.is_ok() {
@@ -60,6 +60,9 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         if let Err(fatal) = metrics.running_state {
             let shutdown = matches!(fatal, openraft::errors::Fatal::Stopped);
             inner.end(if shutdown { Ended::Shutdown } else { Ended::Failed(crate::checkpoint::chain(&fatal)) });
+            break;
+        }
+        if is_over {
             break;
         }
     }

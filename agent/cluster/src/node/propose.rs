@@ -7,8 +7,7 @@ use openraft::{
     impls::{ProgressResponder, leader_id_std},
     vote::RaftLeaderId,
 };
-use shoal_kv::{Alarm, AlarmAction, AlarmRequest, Command, Outcome};
-use shoal_store_files::log::Space;
+use shoal_kv::{Alarm, Command, Outcome};
 use tokio::time::Instant;
 
 use super::{Counters, Inner};
@@ -42,7 +41,7 @@ pub(super) enum Verdict {
 
 impl Inner {
     /// [`Replica::propose`](crate::Replica::propose).
-    pub(super) async fn propose_command(&self, command: Command) -> Result<Outcome, ProposeError> {
+    pub(super) async fn propose_command(self: &Arc<Self>, command: Command) -> Result<Outcome, ProposeError> {
         let id = || i64::try_from(self.random() >> 1).unwrap_or(1).max(1);
         let command = match prepare::prepare(command, &self.config.limits, self.min_ttl(), id) {
             Ok(command) => command,
@@ -51,41 +50,17 @@ impl Inner {
         if self.has_alarm(Alarm::Corrupt) && !matches!(command, Command::Alarm(_)) {
             return Err(ProposeError::Corrupt);
         }
-        if self.lacks_space_for(&command)
-            && let Some(outcome) = prepare::no_space(&command)
+        if let Some(added) = prepare::added_bytes(&command)
+            && let Some(refused) = prepare::no_space(&command)
+            && self.is_out_of_space(added).await
         {
-            self.raise_no_space().await;
-            return Ok(outcome);
+            return Ok(refused);
         }
         let Some(_admitted) = self.admission.admit(codec::encoded_len(&command)) else { return Err(ProposeError::TooManyRequests) };
         match self.propose(Content::Command(command)).await? {
             Answer::Outcome(outcome) => Ok(outcome),
             // A command's answer is an outcome.
             Answer::Published | Answer::Admitted(_) => Err(ProposeError::Stopped),
-        }
-    }
-
-    fn has_alarm(&self, alarm: Alarm) -> bool {
-        self.machine.state.read().store.alarms().any(|raised| raised.alarm == alarm)
-    }
-
-    /// Whether the quota, or the medium, has no room for what a command adds.
-    fn lacks_space_for(&self, command: &Command) -> bool {
-        let Some(added) = prepare::added_bytes(command) else { return false };
-        let quota = self.config.quota_bytes;
-        let is_over = quota > 0 && self.machine.state.read().store.usage().bytes + added > quota;
-        is_over || matches!(self.log.log().space(), Space::Low { .. })
-    }
-
-    /// Raises this member's alarm, unless it is raised.
-    async fn raise_no_space(&self) {
-        let member = self.member();
-        let is_raised = self.machine.state.read().store.alarms().any(|raised| raised.member == member && raised.alarm == Alarm::NoSpace);
-        if !is_raised {
-            let raise = AlarmRequest { action: AlarmAction::Activate, member, alarm: Alarm::NoSpace };
-            if let Err(error) = self.propose(Content::Command(Command::Alarm(raise))).await {
-                tracing::warn!(%error, "the alarm for lack of space was not raised");
-            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! see. While it waits for this member to have applied that entry, the next round may go on.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -12,7 +12,10 @@ use openraft::{
     errors::{LinearizableReadError, RaftError},
     raft::linearizable_read::LinearizerOption,
 };
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, oneshot},
+    time::Instant,
+};
 
 use super::{Counters, Inner};
 use crate::{
@@ -24,19 +27,72 @@ use crate::{
 /// Reads that wait, at most; further ones are "too many requests". Each takes some hundred bytes and a task of its caller.
 const READS_MAX: usize = 100_000;
 
-/// Those who wait for the next round.
-#[derive(Debug, Default)]
-pub(super) struct Barrier(Mutex<Waiting>);
+/// Those who wait: for the next round, for the answer to one, or for what a round says to be applied.
+#[derive(Debug)]
+pub(super) struct Barrier {
+    waiting: Mutex<Waiting>,
+    /// Room for further ones, wherever they wait.
+    room: Semaphore,
+    /// Those in one round, at most: with those who have given up, who take no room.
+    most: usize,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
     /// Whether rounds are going on, one after the other.
     running: bool,
-    next: Vec<oneshot::Sender<Result<(), ReadError>>>,
+    next: Round,
+}
+
+/// Those who wait for the same answer.
+type Round = Vec<oneshot::Sender<Result<(), ReadError>>>;
+
+/// One who waits. Takes room until it is dropped.
+#[derive(Debug)]
+struct Reader<'a> {
+    passed: oneshot::Receiver<Result<(), ReadError>>,
+    /// Whether rounds have to begin.
+    is_first: bool,
+    _room: SemaphorePermit<'a>,
+}
+
+impl Default for Barrier {
+    fn default() -> Self {
+        Self::new(READS_MAX)
+    }
+}
+
+impl Barrier {
+    fn new(most: usize) -> Self {
+        Self { waiting: Mutex::default(), room: Semaphore::new(most), most }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nobody panics while holding the barrier")
+    }
+
+    /// One more for the next round; `None` if there is no room.
+    fn join(&self) -> Option<Reader<'_>> {
+        let room = self.room.try_acquire().ok()?;
+        let (sender, passed) = oneshot::channel();
+        let mut waiting = self.waiting();
+        if waiting.next.len() >= self.most {
+            return None;
+        }
+        waiting.next.push(sender);
+        Some(Reader { passed, is_first: !std::mem::replace(&mut waiting.running, true), _room: room })
+    }
+
+    /// The next round; `None` if nobody waits, and then rounds end.
+    fn next_round(&self) -> Option<Round> {
+        let mut waiting = self.waiting();
+        waiting.running = !waiting.next.is_empty();
+        waiting.running.then(|| std::mem::take(&mut waiting.next))
+    }
 }
 
 /// Tells everybody who has waited for a round; some may have given up.
-fn tell(round: Vec<oneshot::Sender<Result<(), ReadError>>>, passed: Result<(), ReadError>) {
+fn tell(round: Round, passed: Result<(), ReadError>) {
     for waiter in round {
         let _ = waiter.send(passed);
     }
@@ -56,17 +112,11 @@ impl Inner {
         if self.config.bug == Some(crate::known_bugs::KnownBug::ReadWithoutIndex) {
             return Ok(());
         }
-        let (sender, passed) = oneshot::channel();
-        {
-            let mut waiting = self.barrier.0.lock().expect("nobody panics while holding the barrier");
-            if waiting.next.len() >= READS_MAX {
-                return Err(ReadError::TooManyRequests);
-            }
-            waiting.next.push(sender);
-            if !std::mem::replace(&mut waiting.running, true) {
-                tokio::spawn(self.clone().rounds());
-            }
+        let Some(reader) = self.barrier.join() else { return Err(ReadError::TooManyRequests) };
+        if reader.is_first {
+            tokio::spawn(self.clone().rounds());
         }
+        let Reader { passed, _room, .. } = reader;
         let passed = passed.await.unwrap_or(Err(ReadError::Stopped));
         if passed.is_err() {
             Counters::count(&self.counters.reads_failed);
@@ -76,15 +126,7 @@ impl Inner {
 
     /// Goes round as long as somebody waits.
     async fn rounds(self: Arc<Self>) {
-        loop {
-            let round = {
-                let mut waiting = self.barrier.0.lock().expect("nobody panics while holding the barrier");
-                if waiting.next.is_empty() {
-                    waiting.running = false;
-                    return;
-                }
-                std::mem::take(&mut waiting.next)
-            };
+        while let Some(round) = self.barrier.next_round() {
             let deadline = Instant::now() + self.request_timeout();
             let index = tokio::select! {
                 biased;
@@ -102,7 +144,7 @@ impl Inner {
     }
 
     /// Waits until this member has applied an entry, and lets a round pass.
-    async fn pass(self: Arc<Self>, round: Vec<oneshot::Sender<Result<(), ReadError>>>, index: u64, deadline: Instant) {
+    async fn pass(self: Arc<Self>, round: Round, index: u64, deadline: Instant) {
         let mut applied = self.machine.applied.subscribe();
         let passed = tokio::select! {
             biased;
@@ -175,5 +217,30 @@ impl Inner {
             Err(Unanswered::Again(error)) => Err(error),
             Err(Unanswered::Stopped) => Err(ReadError::Stopped),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_takes_room_until_it_has_passed_or_has_given_up() {
+        let barrier = Barrier::new(2);
+        let mut one = barrier.join().expect("there is room");
+        assert!(one.is_first);
+        let round = barrier.next_round().expect("one waits");
+        let other = barrier.join().expect("there is room");
+        assert!(!other.is_first, "rounds are going on");
+        // The first round has been asked for and waits for what is not applied yet.
+        assert!(barrier.join().is_none(), "as many wait as may");
+        tell(round, Ok(()));
+        assert_eq!(one.passed.try_recv(), Ok(Ok(())));
+        drop(one);
+        assert!(barrier.join().is_some());
+        drop(other);
+        assert!(barrier.next_round().is_some(), "those who gave up are told all the same");
+        assert!(barrier.next_round().is_none());
+        assert!(barrier.join().expect("there is room").is_first, "rounds have ended");
     }
 }

@@ -163,6 +163,8 @@ async fn answer_appends(inner: &Arc<Inner>, from: u64, frames: Frames) -> Result
             let requests = match &current {
                 Some((number, requests)) if *number == stream => requests,
                 _ => {
+                    // A connection outlives any number of streams.
+                    while streams.try_join_next().is_some() {}
                     let (sender, requests) = mpsc::channel(APPENDS_QUEUED);
                     streams.spawn(append(inner.clone(), from, stream, requests, replies.clone()));
                     &current.insert((stream, sender)).1

@@ -9,8 +9,11 @@
 //!
 //! The log's own cache is turned off ([`options`]): entries are kept here, as openraft wants them.
 
+mod recent;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::VecDeque,
     fmt::Debug,
     future::Future,
     io,
@@ -31,15 +34,14 @@ use shoal_store_files::{
 };
 use tokio::sync::{Notify, oneshot};
 
+use recent::Recent;
+
 use super::{
     Entry, LogId, Types, Vote,
     entry::{decode_entry, encode_payload},
     log_id, term_of,
     wire::VoteMessage,
 };
-
-/// Bytes of payload of recent entries kept in memory. A follower that lags by no more costs no reads from the medium.
-const RECENT_BYTES: usize = 16 << 20;
 
 /// Bytes of payload in one message to a follower, and in one piece read for applying; more if one entry is larger.
 const READ_BYTES: usize = 1 << 20;
@@ -65,61 +67,6 @@ struct Shared {
     recent: Mutex<Recent>,
     /// Told whenever something became durable.
     flushed: Notify,
-}
-
-/// The last entries, without a hole.
-#[derive(Debug, Default)]
-struct Recent {
-    entries: VecDeque<(Entry, usize)>,
-    bytes: usize,
-}
-
-impl Recent {
-    fn push(&mut self, entry: Entry, bytes: usize) {
-        if self.entries.back().is_some_and(|(last, _)| last.log_id.index + 1 != entry.log_id.index) {
-            *self = Self::default();
-        }
-        self.entries.push_back((entry, bytes));
-        self.bytes += bytes;
-        while self.bytes > RECENT_BYTES && self.entries.len() > 1 {
-            self.pop_front();
-        }
-    }
-
-    fn pop_front(&mut self) {
-        if let Some((_, bytes)) = self.entries.pop_front() {
-            self.bytes -= bytes;
-        }
-    }
-
-    /// Drops the entries from `index` on.
-    fn truncate(&mut self, index: u64) {
-        while self.entries.back().is_some_and(|(last, _)| last.log_id.index >= index) {
-            self.bytes -= self.entries.pop_back().map_or(0, |(_, bytes)| bytes);
-        }
-    }
-
-    /// Drops the entries up to `index`.
-    fn purge(&mut self, index: u64) {
-        while self.entries.front().is_some_and(|(first, _)| first.log_id.index <= index) {
-            self.pop_front();
-        }
-    }
-
-    /// Entries of `range`, from its start on, up to about `max_bytes`; none if the first is not here.
-    fn read(&self, range: Range<u64>, max_bytes: usize) -> Vec<Entry> {
-        let Some((first, _)) = self.entries.front() else { return Vec::new() };
-        let Some(start) = range.start.checked_sub(first.log_id.index) else { return Vec::new() };
-        let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        let mut bytes = 0;
-        let mut fits = |size: usize| {
-            let first = bytes == 0;
-            bytes += size.max(1);
-            first || bytes <= max_bytes
-        };
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        self.entries.iter().skip(start).take(count).take_while(|(_, size)| fits(*size)).map(|(entry, _)| entry.clone()).collect()
-    }
 }
 
 fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -43,7 +43,7 @@ const APPLY_BYTES: usize = 1 << 20;
 pub(crate) struct Machine {
     pub(crate) member: u64,
     pub(crate) state: Arc<State>,
-    pub(crate) checkpointer: Checkpointer,
+    pub(crate) checkpointer: Arc<Checkpointer>,
     pub(crate) proposals: Proposals,
     /// How many entries were applied since the cluster began: the index after the last one.
     pub(crate) applied: watch::Sender<u64>,
@@ -67,7 +67,7 @@ impl Machine {
         Self {
             member,
             state,
-            checkpointer,
+            checkpointer: Arc::new(checkpointer),
             proposals: Proposals::new(seed, last.as_ref().map_or(0, term_of)),
             applied: watch::Sender::new(last.map_or(0, |last| last.index + 1)),
             applied_bytes: AtomicU64::new(0),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use shoal_cluster::{
-    Begin, Identity, Node, NodeConfig, Replica, bootstrap,
+    Begin, Identity, Node, NodeConfig, Replica, StartError, bootstrap,
     storage::StorageConfig,
     transport::{TcpAcceptor, TcpTransport, Tls, Transport},
 };
@@ -92,13 +93,22 @@ impl Cluster {
 
     /// Starts a node, or starts it again on its files.
     pub(crate) async fn start_node(&mut self, name: &str) -> Arc<Node> {
+        self.try_start_node(name).await.expect("it starts")
+    }
+
+    pub(crate) async fn try_start_node(&mut self, name: &str) -> Result<Arc<Node>, StartError> {
         let (config, transport) = (self.config(name), self.transport());
         let slot = self.members.get_mut(name).expect("it is a member");
         let listener = TcpListener::from_std(slot.listener.try_clone().expect("descriptors are left")).expect("a runtime is there");
         let acceptor = TcpAcceptor::new(vec![listener], self.tls.as_ref().map(|tls| tls.server.clone()));
-        let node = Arc::new(Node::start(config, transport, acceptor).await.expect("it starts"));
+        let node = Arc::new(Node::start(config, transport, acceptor).await?);
         slot.node = Some(node.clone());
-        node
+        Ok(node)
+    }
+
+    /// Where a node keeps its files.
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     fn transport(&self) -> Arc<dyn Transport> {
@@ -107,7 +117,7 @@ impl Cluster {
 
     fn config(&self, name: &str) -> NodeConfig {
         let Slot { identity, begin, .. } = &self.members[name];
-        let mut storage = StorageConfig::new(self.directory.path().join(name));
+        let mut storage = StorageConfig::new(self.directory(name));
         storage.log = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
         let seed = SEED.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut config = NodeConfig::new(*identity, begin.clone(), storage, seed);
@@ -152,6 +162,15 @@ impl Cluster {
             }
         })
         .await
+    }
+
+    /// Has a member lead, whoever did.
+    pub(crate) async fn lead(&self, name: &str) {
+        let leader = self.leader().await;
+        if leader != name {
+            within("handover", self.node(&leader).move_leader(self.id(name))).await.expect("it has caught up");
+            within("the new leader", async { while self.leader().await != name {} }).await;
+        }
     }
 
     /// Waits until there is a leader that knows the names of all members, and returns it.

@@ -11,54 +11,67 @@ use std::{
 
 use shoal_store_files::disk::{Disk, File, Lock, RealDisk};
 
-/// The file system, but for what it says is available.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FullDisk(Arc<AtomicU64>);
+/// Another disk, but for what it says is available: nothing at first.
+#[derive(Debug, Clone)]
+pub(crate) struct FullDisk {
+    disk: Arc<dyn Disk>,
+    available: Arc<AtomicU64>,
+}
+
+impl Default for FullDisk {
+    fn default() -> Self {
+        Self::on(Arc::new(RealDisk))
+    }
+}
 
 impl FullDisk {
+    pub(crate) fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, available: Arc::default() }
+    }
+
     pub(crate) fn set_available(&self, bytes: u64) {
-        self.0.store(bytes, Ordering::SeqCst);
+        self.available.store(bytes, Ordering::SeqCst);
     }
 }
 
 impl Disk for FullDisk {
     fn available_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(self.0.load(Ordering::SeqCst))
+        Ok(self.available.load(Ordering::SeqCst))
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_directory(path)
+        self.disk.create_directory(path)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list(directory)
+        self.disk.list(directory)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        RealDisk.create(path)
+        self.disk.create(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        RealDisk.open(path)
+        self.disk.open(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
+        self.disk.remove(path)
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.sync_directory(directory)
+        self.disk.sync_directory(directory)
     }
 
     fn random(&self) -> io::Result<u64> {
-        RealDisk.random()
+        self.disk.random()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
-        RealDisk.lock(path)
+        self.disk.lock(path)
     }
 }

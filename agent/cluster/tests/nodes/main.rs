@@ -8,6 +8,7 @@ mod lagging;
 mod leases;
 mod linearizable;
 mod membership;
+mod old_checkpoint;
 mod restarts;
 mod space;
 mod tls;

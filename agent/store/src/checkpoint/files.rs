@@ -1,5 +1,7 @@
 //! The checkpoint as one owner sees it: blocking, one thing at a time. [`Checkpoint`](super::Checkpoint) puts a thread before it.
 
+mod rewrite;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use bytes::Bytes;
 
 use super::backend::Backend;
-use super::error::{CheckpointFailed, OpenCheckpointError, ReadCheckpointError, RewriteError};
+use super::error::{CheckpointFailed, OpenCheckpointError, ReadCheckpointError};
 use super::place::{CURRENT, Found, Place, failed, io_error, name, pointer_vanished, read_pointer, take_lock};
 use super::reader::Reader;
 use super::store::{Store, Strength};
@@ -17,45 +19,7 @@ use super::{Batch, CheckpointOptions, Head, Revision, Verify};
 use crate::bugs::Bug;
 use crate::disk::{Disk, Lock};
 use crate::wear::{Cause, Wear};
-
-/// Bytes of values that one step of a rewrite copies: a commit waits no longer than for so much.
-const REWRITE_STEP_BYTES: usize = 4 << 20;
-
-/// The lowest revision above this one.
-fn after(revision: Revision) -> Revision {
-    match revision.sub.checked_add(1) {
-        Some(sub) => Revision { sub, ..revision },
-        None => Revision { main: revision.main.saturating_add(1), sub: 0 },
-    }
-}
-
-/// A rewrite that is under way.
-#[derive(Debug)]
-struct Rewriting {
-    target: Store,
-    /// Revisions from here on are not copied yet,
-    from: Revision,
-    /// up to this one, the last one when it began: what was committed since is in both files.
-    last: Option<Revision>,
-    /// A commit could not be written to it.
-    failed: Option<RewriteError>,
-}
-
-impl Rewriting {
-    /// Copies a part. Gives whether that was all.
-    fn step(&mut self, current: &Store) -> Result<bool, RewriteError> {
-        if let Some(failed) = self.failed.take() {
-            return Err(failed);
-        }
-        let Some(end) = self.last.map(after) else { return Ok(true) };
-        let rows = current.read(self.from..end, REWRITE_STEP_BYTES).map_err(|fault| fault.draft("read", &current.path))?;
-        let Some((last, _)) = rows.last() else { return Ok(true) };
-        self.from = after(*last);
-        let batch = Batch { put: rows, ..Batch::default() };
-        self.target.apply(&batch, Strength::Draft).map_err(|fault| fault.draft("write to", &self.target.path))?;
-        Ok(false)
-    }
-}
+use rewrite::Rewriting;
 
 /// A checkpoint on a disk, used by one owner: [`CheckpointFiles::commit`] returns when the batch is durable. For simulations, and for whoever
 /// has a thread of their own; everybody else takes [`Checkpoint`](super::Checkpoint).
@@ -202,92 +166,6 @@ impl CheckpointFiles {
             *failed = failed.take().or(result.err());
         }
         Ok(())
-    }
-
-    /// Begins to rewrite everything into a new file. One that is under way goes on.
-    ///
-    /// # Errors
-    /// The new file could not be written, or the checkpoint has failed.
-    pub fn begin_rewrite(&mut self) -> Result<(), RewriteError> {
-        self.check()?;
-        if self.rewriting.is_none() {
-            let target = self.place.draft(Cause::Rewrite)?;
-            let begun = (|| {
-                let head = self.current.head().map_err(|fault| fault.draft("read", &self.current.path))?;
-                let batch = Batch { put_leases: head.leases, put_meta: head.meta, ..Batch::default() };
-                target.apply(&batch, Strength::Draft).map_err(|fault| fault.draft("write to", &target.path))?;
-                self.current.last_revision().map_err(|fault| fault.draft("read", &self.current.path))
-            })();
-            match begun {
-                Ok(last) => self.rewriting = Some(Rewriting { target, from: Revision::default(), last, failed: None }),
-                Err(error) => {
-                    self.place.discard(target);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a rewrite is under way.
-    #[must_use]
-    pub fn is_rewriting(&self) -> bool {
-        self.rewriting.is_some()
-    }
-
-    /// Copies a part. The last step makes the new file count; then [`CheckpointFiles::is_rewriting`] is false.
-    ///
-    /// # Errors
-    /// The new file could not be written, and is given up, or the checkpoint has failed.
-    pub fn step_rewrite(&mut self) -> Result<(), RewriteError> {
-        self.check()?;
-        let Some(mut rewriting) = self.rewriting.take() else { return Ok(()) };
-        match rewriting.step(&self.current) {
-            Ok(true) => self.switch(rewriting.target)?,
-            Ok(false) => self.rewriting = Some(rewriting),
-            Err(error) => {
-                self.place.discard(rewriting.target);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives up a rewrite that is under way.
-    pub fn give_up_rewrite(&mut self) {
-        if let Some(rewriting) = self.rewriting.take() {
-            self.place.discard(rewriting.target);
-        }
-    }
-
-    /// Makes a draft the file that counts. A rewrite that is under way is given up: it copies what does not count any more.
-    pub(super) fn switch(&mut self, draft: Store) -> Result<(), RewriteError> {
-        self.check()?;
-        self.give_up_rewrite();
-        let mut target = self.place.complete(draft)?;
-        let result = self.place.publish(&mut target);
-        self.keep(result)?;
-        let old = std::mem::replace(&mut self.current, Arc::new(target));
-        self.reader.put(Some(self.current.clone()));
-        let removed = self.place.disk.remove(&old.path).map_err(|error| failed("remove", &old.path, error));
-        Ok(self.keep(removed)?)
-    }
-
-    /// Replaces everything, as [`Checkpoint::replace`](super::Checkpoint::replace) does, by what these batches make.
-    ///
-    /// # Errors
-    /// The new file could not be written, and is given up, or the checkpoint has failed.
-    pub fn replace_by(&mut self, batches: &[Batch]) -> Result<(), RewriteError> {
-        self.check()?;
-        let draft = self.place.draft(Cause::Rewrite)?;
-        for batch in batches {
-            if let Err(fault) = draft.apply(batch, Strength::Draft) {
-                let error = fault.draft("write to", &draft.path);
-                self.place.discard(draft);
-                return Err(error);
-            }
-        }
-        self.switch(draft)
     }
 
     /// Reads as [`Checkpoint::head`](super::Checkpoint::head) does.

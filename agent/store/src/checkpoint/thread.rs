@@ -1,72 +1,20 @@
 //! The thread behind a [`Checkpoint`](super::Checkpoint), and what its handles share with it.
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod desk;
+mod replacement;
+
+use std::sync::{Arc, Mutex};
+
+use desk::{Desk, Job};
+pub use replacement::Replacement;
 
 use super::error::{CheckpointFailed, OpenCheckpointError, RewriteError};
 use super::files::CheckpointFiles;
 use super::place::Place;
 use super::reader::Reader;
-use super::store::{Store, Strength};
 use super::{Batch, Done, Rewritten};
 use crate::threads::{Bell, Step, Work, Worker};
 use crate::wear::Cause;
-
-enum Job {
-    Commit(Batch, Done),
-    Rewrite(Rewritten),
-    Switch(Store, Sender<Result<(), RewriteError>>),
-    Loaded(Sender<Result<(), CheckpointFailed>>),
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    /// Commits that wait or are under way.
-    commits: usize,
-    closing: bool,
-    failed: Option<CheckpointFailed>,
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("jobs", &self.jobs.len()).field("commits", &self.commits).finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug)]
-struct Desk {
-    queue: Mutex<Queue>,
-    submitted: Bell,
-    directory: PathBuf,
-}
-
-impl Desk {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn submit(&self, job: Job) -> Result<(), CheckpointFailed> {
-        let mut queue = self.queue();
-        if let Some(failed) = &queue.failed {
-            return Err(failed.clone());
-        }
-        if queue.closing {
-            return Err(self.closed());
-        }
-        queue.commits += usize::from(matches!(job, Job::Commit(..)));
-        queue.jobs.push_back(job);
-        drop(queue);
-        self.submitted.ring();
-        Ok(())
-    }
-
-    fn closed(&self) -> CheckpointFailed {
-        CheckpointFailed { action: "use", path: self.directory.clone(), source: Arc::new(std::io::Error::other("it was closed")) }
-    }
-}
 
 /// A checkpoint with its thread. Dropping it closes the checkpoint.
 #[derive(Debug)]
@@ -133,42 +81,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Whoever wants to know calls `close`.
         let _ = self.close();
-    }
-}
-
-/// A new checkpoint that grows beside the one that counts. Dropping it leaves nothing.
-#[derive(Debug)]
-pub struct Replacement {
-    checkpoint: Arc<Inner>,
-    /// Taken out when it is handed over.
-    draft: Option<Store>,
-}
-
-impl Replacement {
-    /// Adds a part of it. Blocks while it writes. Whoever streams a snapshot gives parts of some MiB.
-    ///
-    /// # Errors
-    /// What went wrong with the new file. The old one counts.
-    pub fn put(&mut self, batch: &Batch) -> Result<(), RewriteError> {
-        let draft = self.draft.as_ref().ok_or(RewriteError::GivenUp)?;
-        draft.apply(batch, Strength::Draft).map_err(|fault| fault.draft("write to", &draft.path))
-    }
-
-    /// Makes the new one durable and switches to it, after all commits that wait: they go with the old one. Blocks until it counts.
-    ///
-    /// # Errors
-    /// The new file could not be completed, and the old one counts; or the checkpoint has failed. A crash leaves the old one or the new one.
-    pub fn finish(mut self) -> Result<(), RewriteError> {
-        let draft = self.draft.take().ok_or(RewriteError::GivenUp)?;
-        self.checkpoint.desk.wait_for(|sender| Job::Switch(draft, sender))
-    }
-}
-
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        if let Some(draft) = self.draft.take() {
-            self.checkpoint.place.discard(draft);
-        }
     }
 }
 
@@ -253,70 +165,6 @@ impl Committing {
                 Job::Switch(_, sender) => _ = sender.send(Err(failed.into())),
                 Job::Loaded(sender) => _ = sender.send(Err(failed)),
             }
-        }
-    }
-}
-
-impl Desk {
-    /// Submits a job and waits for its result.
-    fn wait_for<E: From<CheckpointFailed>>(&self, job: impl FnOnce(Sender<Result<(), E>>) -> Job) -> Result<(), E> {
-        let (sender, receiver) = channel();
-        self.submit(job(sender))?;
-        self.submitted.hurry();
-        receiver.recv().unwrap_or_else(|_| Err(self.queue().failed.clone().unwrap_or_else(|| self.closed()).into()))
-    }
-
-    /// Does a part of a rewrite, and tells those who wait when it was the last one.
-    fn step(&self, files: &mut CheckpointFiles, rewritten: &mut Vec<Rewritten>) {
-        let result = files.step_rewrite();
-        self.note(&result);
-        if !files.is_rewriting() {
-            for done in rewritten.drain(..) {
-                done(result.clone());
-            }
-        }
-    }
-
-    /// Whether there is nothing to do, not even to end.
-    #[cfg_attr(not(feature = "simulation"), allow(dead_code, reason = "a thread waits instead"))]
-    fn is_idle(&self, rewriting: bool) -> bool {
-        let queue = self.queue();
-        queue.failed.is_none() && queue.jobs.is_empty() && !queue.closing && !rewriting
-    }
-
-    /// The next job, or `Some(None)` if there is none and a rewrite shall go on. `None` when the thread shall end.
-    fn next(&self, rewriting: bool) -> Option<Option<Job>> {
-        let mut queue = self.queue();
-        loop {
-            if queue.failed.is_some() {
-                return None;
-            }
-            if let Some(job) = queue.jobs.pop_front() {
-                return Some(Some(job));
-            }
-            if queue.closing {
-                return None;
-            }
-            if rewriting {
-                return Some(None);
-            }
-            queue = self.submitted.wait(queue);
-        }
-    }
-
-    /// Notes what became of a new file, before anybody is told.
-    fn note(&self, result: &Result<(), RewriteError>) {
-        if let Err(RewriteError::Failed(failed)) = result {
-            self.settle(&Err(failed.clone()), 0);
-        }
-    }
-
-    /// Notes what became of commits, before anybody is told.
-    fn settle(&self, result: &Result<(), CheckpointFailed>, commits: usize) {
-        let mut queue = self.queue();
-        queue.commits -= commits;
-        if let Err(failed) = result {
-            queue.failed = Some(failed.clone());
         }
     }
 }

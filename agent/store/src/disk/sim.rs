@@ -79,6 +79,12 @@ impl SimDisk {
         self.state().power().is_ok()
     }
 
+    /// Bytes in all files together.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.state().used()
+    }
+
     /// Limits the bytes in all files together.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;

@@ -142,6 +142,12 @@ pub enum OpenLogError {
         /// What it says.
         version: u16,
     },
+    /// Whoever opens it cannot use what is in it.
+    #[error("{reason}")]
+    Unwanted {
+        /// Why, in their words.
+        reason: String,
+    },
     /// The system refused.
     #[error("cannot {action} {}", path.display())]
     Io {

@@ -87,6 +87,13 @@ impl Front {
         self.shrink_cache();
     }
 
+    /// Nothing is written any more: neither what waits nor what comes.
+    pub(super) fn fail(&mut self, failed: &LogFailed) {
+        self.failed = Some(failed.clone());
+        // Whoever waits for room would wait for ever.
+        self.pending_bytes = 0;
+    }
+
     /// All that is shown is durable.
     pub(super) fn all_is_durable(&mut self) {
         self.last_operation += 1;

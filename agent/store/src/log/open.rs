@@ -15,7 +15,7 @@ use super::files::{Durable, LogFiles, Segment};
 use super::names::SpareName;
 use super::segment::begin_segment;
 use super::spare::{SpareMaker, Spares};
-use super::{LogOptions, LogState, Recovered, Torn, names};
+use super::{LogOptions, LogState, Recovered, Torn, Wanted, names};
 use crate::bugs::Bug;
 use crate::disk::{Disk, File, Lock};
 use crate::wear::{Cause, Wear};
@@ -126,6 +126,18 @@ impl LogFiles {
         wear: Arc<Wear>,
         each: &mut dyn FnMut(RecordRef<'_>),
     ) -> Result<(Self, Recovered), OpenLogError> {
+        Self::open_if(disk, directory, options, wear, &|_| Ok(()), each)
+    }
+
+    /// See [`Log::open_if`](super::Log::open_if).
+    pub(super) fn open_if(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        options: LogOptions,
+        wear: Arc<Wear>,
+        wanted: &Wanted<'_>,
+        each: &mut dyn FnMut(RecordRef<'_>),
+    ) -> Result<(Self, Recovered), OpenLogError> {
         let options = sound(options);
         let lock = take_lock(&*disk, directory)?;
         // A process that was killed may have left names that are not durable; what is decided now must not depend on them.
@@ -147,6 +159,9 @@ impl LogFiles {
         let (Some(last), Some(end)) = (segments.pop(), ends.last().copied()) else {
             return Err(OpenLogError::Missing { directory: directory.to_owned() });
         };
+        let head = contents.head();
+        let state = LogState { purged: head.purged, last: head.last, vote: head.vote, committed: head.committed };
+        wanted(&state).map_err(|reason| OpenLogError::Unwanted { reason })?;
 
         // From here on files are changed. The seal takes the place of what was torn, and says that all before it is durable.
         let write = |segment: &Headed, end: &SegmentEnd, kind, cause| {
@@ -162,8 +177,6 @@ impl LogFiles {
             write(before, end, Mark::Close, Cause::Rotation)?;
         }
 
-        let head = contents.head();
-        let state = LogState { purged: head.purged, last: head.last, vote: head.vote, committed: head.committed };
         let torn = end.torn.then(|| Torn { file: names::segment(last.header.number), offset: end.offset });
         if let Some(Torn { file, offset }) = &torn {
             tracing::info!(

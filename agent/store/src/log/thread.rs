@@ -11,7 +11,7 @@ use shoal_store_format::{ENTRY_BYTES_MAX, Entry, LogId, RECORD_HEADER_BYTES, Rec
 use super::error::{LogFailed, OpenLogError, ReadLogError, SubmitError};
 use super::files::{FRAME_BYTES_MAX, Shared, lock};
 use super::front::{Front, Operation};
-use super::{Done, LogFiles, LogOptions, Recovered, Space, read};
+use super::{Done, LogFiles, LogOptions, Recovered, Space, Wanted, read};
 use crate::disk::Disk;
 use crate::threads::{Bell, Step, Work, Worker};
 use crate::wear::Wear;
@@ -46,9 +46,10 @@ impl Inner {
         directory: &Path,
         options: LogOptions,
         wear: Arc<Wear>,
+        wanted: &Wanted<'_>,
     ) -> Result<(Self, Recovered), OpenLogError> {
         let mut front = Front::new(options.cache_bytes);
-        let (files, recovered) = LogFiles::open(disk, directory, options.clone(), wear, &mut |record| match record {
+        let (files, recovered) = LogFiles::open_if(disk, directory, options.clone(), wear, wanted, &mut |record| match record {
             RecordRef::Append { id, payload } => {
                 front.show(Entry { id, payload: Bytes::copy_from_slice(payload) });
                 front.all_is_durable();
@@ -328,7 +329,7 @@ impl Desk {
                 }
                 front.space = files.space();
             }
-            Err(failed) => front.failed = Some(failed.clone()),
+            Err(failed) => front.fail(failed),
         }
         front.queue.is_empty()
     }
@@ -337,7 +338,7 @@ impl Desk {
     fn fail(&self, failed: LogFailed) {
         let rest: Vec<Operation> = {
             let mut front = lock(&self.front);
-            front.failed = Some(failed.clone());
+            front.fail(&failed);
             front.queue.drain(..).collect()
         };
         for operation in rest {

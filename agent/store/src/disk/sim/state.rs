@@ -336,7 +336,7 @@ impl State {
         Ok(self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used())))
     }
 
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         self.names.values().map(|inode| self.files[inode].live.len() as u64).sum()
     }
 
