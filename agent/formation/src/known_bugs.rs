@@ -32,6 +32,8 @@ pub enum KnownBug {
     BelieveTheForgetful,
     /// A second session with the same key takes the place of one that lives.
     NewestSessionWins,
+    /// A voter that was removed is refused before another has its vote.
+    RefuseVotersAtOnce,
     /// A leader seals before the birth barrier is lifted.
     SealBeforeBarrier,
     /// A dead voter is replaced without looking at when the one before was.

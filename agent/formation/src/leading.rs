@@ -179,13 +179,20 @@ impl Formation {
         let workloads = self.settings.workloads;
         let early = self.bug(KnownBug::SealBeforeBarrier);
         if !self.control.is_born() {
-            let blank: BTreeSet<NodeKey> = self
+            // Everybody in sight who is a member or may become one, whether or not it has said anything to raft yet.
+            let own = self.cluster();
+            let in_sight: BTreeSet<NodeKey> = self
                 .sightings()
-                .filter(|sighting| matches!(sighting.standing, Standing::Virgin | Standing::Joining | Standing::Founding))
+                .filter(|sighting| match sighting.standing {
+                    Standing::Virgin | Standing::Joining | Standing::Founding => true,
+                    Standing::Member(other) => Some(other.cluster) == own,
+                    Standing::ExMember => false,
+                })
                 .map(|sighting| sighting.peer.key)
                 .collect();
             let nodes = self.candidates();
-            let seen = self.situation(&nodes).map_or(0, |situation| situation.eligible()) + blank.len();
+            let unable = self.situation(&nodes).map_or(0, |situation| situation.unable());
+            let seen = (in_sight.len() + 1).saturating_sub(unable);
             let complete = target(seen, self.settings.max_voters) == self.raft.configuration.voters.len();
             let Some(lead) = self.member().and_then(|member| member.lead.as_ref()) else { return };
             let late = now.since(lead.since) >= timers::BARRIER;

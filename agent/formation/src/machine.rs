@@ -186,7 +186,7 @@ impl Formation {
         let Some(known) = self.peers.get(peer.key) else { return false };
         known.boot == peer.boot
             && (!known.forgetful || self.settings.breaks(KnownBug::BelieveTheForgetful))
-            && self.control.tombstone(node).is_none()
+            && !self.is_out(node)
             && self.control.member(node).is_none_or(|record| record.admission.key == peer.key)
             && (!self.settings.breaks(KnownBug::VotesWithinConfiguration) || self.raft.configuration.contains(node) || self.raft.last.index == 0)
     }

@@ -95,7 +95,8 @@ impl Formation {
         let abandon = member.leaderless.map(|since| since.plus(timers::ABANDON)).filter(|time| *time > self.now);
         let asks = (!member.wishes.is_empty() && member.lead.is_none()).then_some(member.ask_at);
         let plan = member.lead.as_ref().map(Lead::deadline);
-        [abandon, asks, plan, member.stay_until].into_iter().flatten().min().unwrap_or(self.now.plus(timers::HELLO))
+        let stay = member.stay_until.filter(|time| *time > self.now);
+        [abandon, asks, plan, stay].into_iter().flatten().min().unwrap_or(self.now.plus(timers::HELLO))
     }
 
     /// Each tick of a member.
@@ -107,7 +108,7 @@ impl Formation {
             _ => member.leaderless = None,
         }
         let (leaderless, stay_until, own) = (member.leaderless, member.stay_until, member.node);
-        if self.control.tombstone(own).is_some() && stay_until.is_none_or(|until| until <= now) {
+        if self.is_out(own) && stay_until.is_none_or(|until| until <= now) {
             return self.leave(Leave::Removed);
         }
         if let Some(into) = self.control.dissolved() {
@@ -295,7 +296,9 @@ impl Formation {
     }
 
     fn examine_member(&mut self, from: Peer, hello: &Hello, other: Membership) -> bool {
-        if let Some(tombstone) = self.control.tombstone(other.node) {
+        if self.is_out(other.node)
+            && let Some(tombstone) = self.control.tombstone(other.node)
+        {
             let proof = Removed { cluster: other.cluster, node: other.node, index: tombstone.index };
             self.send(from, Message::Removed(Verified::by_signature(proof)));
             return false;
@@ -332,6 +335,13 @@ impl Formation {
             }
         }
         true
+    }
+
+    /// Whether a node was removed and does not vote any more. A voter that is to go is first voted out: refused before, it would take its vote with it,
+    /// and with that maybe the quorum that has to vote it out.
+    pub(crate) fn is_out(&self, node: NodeId) -> bool {
+        let votes = self.raft.configuration.votes(node) || !self.raft.is_at_rest();
+        self.control.tombstone(node).is_some() && (!votes || self.bug(KnownBug::RefuseVotersAtOnce))
     }
 
     /// Writes down what the others are, seldom.

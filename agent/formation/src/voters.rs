@@ -149,6 +149,13 @@ impl Situation<'_> {
         self.nodes.iter().filter(|candidate| self.is_eligible(candidate)).count()
     }
 
+    /// How many of those who are up can not vote, however long they are.
+    #[must_use]
+    pub fn unable(&self) -> usize {
+        let unable = |candidate: &&Candidate| candidate.passed_over || (candidate.traits.is_some() && !self.is_suitable(candidate));
+        self.nodes.iter().filter(|candidate| candidate.up.is_some()).filter(unable).count()
+    }
+
     fn is_up(&self, node: NodeId) -> bool {
         self.node(node).is_some_and(|candidate| candidate.up.is_some() && !candidate.gone)
     }

@@ -81,6 +81,8 @@ pub struct Computer {
     pub sync: Time,
     /// How long DHCP takes.
     pub dhcp: Time,
+    /// Since when its member has no leader, also while it is off.
+    pub leaderless: Option<Time>,
 }
 
 impl Computer {
@@ -134,8 +136,6 @@ pub struct Process {
     pub announced: Option<Standing>,
     /// Beacons sent since the link came up.
     pub beacons: u32,
-    /// Since when it is a member and has no leader, as the simulation sees it.
-    pub leaderless: Option<Time>,
     /// Since when its standing is what it is.
     pub standing_since: Time,
     /// Its standing.

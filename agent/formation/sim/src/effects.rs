@@ -42,7 +42,7 @@ impl World {
                 let disk = computer.stick.raft.take();
                 process.members.clear();
                 process.facts = Default::default();
-                process.leaderless = Some(now);
+                computer.leaderless = Some(now);
                 let raft = match (begin, disk) {
                     (Begin::Resume, Some(disk)) => Raft::start(disk, now, &mut self.random),
                     (Begin::Resume, None) => Raft::start(RaftDisk::blank(cluster, node), now, &mut self.random),

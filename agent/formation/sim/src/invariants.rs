@@ -139,7 +139,7 @@ impl Checks {
         let stick = &boxes[index].stick;
         let Role::Member(cluster, node) = stick.role else { return };
         let Some(truth) = self.truths.get_mut(&cluster) else { return };
-        let leaderless = boxes[index].process.as_ref().and_then(|process| process.leaderless);
+        let leaderless = boxes[index].leaderless;
         let held = leaving::leaves(now, index, (cluster, node), leaving, truth, leaderless);
         truth.left.insert(node);
         match leaving.statement.as_ref().map(|statement| statement.get().reason) {

@@ -126,7 +126,8 @@ impl World {
     /// What raft has done goes out: messages, facts, entries.
     fn after_raft(&mut self, index: usize) {
         let now = self.now;
-        let Some(process) = &mut self.boxes[index].process else { return };
+        let computer = &mut self.boxes[index];
+        let Some(process) = &mut computer.process else { return };
         let Some(raft) = &mut process.raft else { return };
         let (cluster, own) = (raft.disk.cluster, raft.node());
         let mut outgoing = Vec::with_capacity(raft.outbox.len());
@@ -150,7 +151,7 @@ impl World {
             }
         }
         let leaderless = raft.leader.is_none();
-        process.leaderless = if leaderless { process.leaderless.or(Some(now)) } else { None };
+        computer.leaderless = if leaderless { computer.leaderless.or(Some(now)) } else { None };
         while raft.applied < raft.commit {
             raft.applied += 1;
             let Some(entry) = raft.disk.entry(raft.applied) else { break };

@@ -104,7 +104,7 @@ impl World {
         let stick = self.blank_stick();
         let (sync, dhcp) = (self.random.u64(1000..30_000), self.random.u64(SECOND / 10..5 * SECOND));
         let settings = Settings { hint: shoal_formation::HardwareHint(index as u64 + 1), ..settings };
-        self.boxes.push(Computer { stick, settings, process: None, life: 0, address: 0, cable: true, sync, dhcp });
+        self.boxes.push(Computer { stick, settings, process: None, life: 0, address: 0, cable: true, sync, dhcp, leaderless: None });
         self.readdress(index);
         index
     }
@@ -277,7 +277,6 @@ impl World {
             leased: false,
             announced: None,
             beacons: 0,
-            leaderless: None,
             standing_since: now,
             standing: None,
         });

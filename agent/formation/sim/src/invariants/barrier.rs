@@ -10,12 +10,12 @@ pub(crate) fn committed(now: Time, cluster: ClusterId, truth: &Truth, entry: &En
     let barrier = timers::BARRIER.as_micros() as Time;
     match &entry.payload {
         Payload::Control(ControlEntry::Born) if truth.born.is_none() => {
-            let members = truth.admitted.len() - truth.removed.len();
+            let members = truth.with_disk.iter().filter(|node| !truth.removed.contains_key(node)).count();
             let early = truth.begun.is_some_and(|begun| now - begun < barrier);
             let voters = truth.configuration.voters.len();
             // All of them are boxes with disks that were there a moment ago.
             if early && !truth.damaged && members >= 3 && voters < 3 && truth.all_present {
-                return Err(format!("the barrier of {cluster} is lifted with {members} members and {voters} voter"));
+                return Err(format!("the barrier of {cluster} is lifted with {members} members that have disks and {voters} voter"));
             }
             Ok(())
         }

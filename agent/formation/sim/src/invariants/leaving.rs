@@ -4,7 +4,7 @@
 use shoal_formation::{ClusterId, NodeId, disk::Leaving, statement::Reason, timers};
 
 use super::truth::Truth;
-use crate::raft::Time;
+use crate::{raft::Time, world::SECOND};
 
 /// Somebody writes down that it leaves.
 pub(crate) fn leaves(
@@ -15,7 +15,8 @@ pub(crate) fn leaves(
     truth: &Truth,
     leaderless: Option<Time>,
 ) -> Result<(), String> {
-    let abandon = timers::ABANDON.as_micros() as Time;
+    // The core counts from when it becomes a member; raft starts once that is written down.
+    let abandon = timers::ABANDON.as_micros() as Time - SECOND;
     let why = match leaving.statement.as_ref().map(|statement| statement.get().reason) {
         Some(Reason::Dissolved(into)) if truth.dissolved == Some(into) => return Ok(()),
         Some(Reason::Dissolved(_)) => "it has not dissolved",

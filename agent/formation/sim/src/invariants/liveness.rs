@@ -49,8 +49,9 @@ pub fn is_one(world: &World) -> bool {
     let Some(truth) = cluster.and_then(|cluster| world.checks.truths.get(&cluster)) else { return false };
     let max = world.boxes.first().map_or_else(Default::default, |computer| computer.settings.max_voters);
     let wanted = target(if disks > 0 { disks } else { members }, max);
-    let voters = truth.configuration.voters.len();
-    truth.configuration.is_uniform() && (voters >= wanted)
+    let voters = &truth.configuration.voters;
+    let keep_their_log = disks == 0 || voters.iter().all(|voter| truth.with_disk.contains(voter));
+    truth.configuration.is_uniform() && voters.len() >= wanted && keep_their_log
 }
 
 /// Whether every sealed cluster serves with all its members that are on, and nobody else is in any.

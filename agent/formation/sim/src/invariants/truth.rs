@@ -8,7 +8,8 @@ use std::{
 
 use shoal_formation::{
     ClusterId, Configuration, ControlEntry, NodeId, NodeKey,
-    control::Cause,
+    control::{Admission, Cause},
+    settings::Medium,
 };
 
 use crate::raft::{Entry, Payload, Time};
@@ -28,6 +29,8 @@ pub struct Truth {
     pub dissolved: Option<ClusterId>,
     /// Who was let in.
     pub admitted: BTreeMap<NodeId, NodeKey>,
+    /// Which of them have disks.
+    pub with_disk: BTreeSet<NodeId>,
     /// Who was removed, and why.
     pub removed: BTreeMap<NodeId, Cause>,
     /// The newest configuration.
@@ -83,11 +86,11 @@ impl Truth {
         match control {
             ControlEntry::Genesis(admission) if self.begun.is_none() => {
                 self.begun = Some(now);
-                self.admitted.insert(NodeId::FOUNDER, admission.key);
+                self.admit(NodeId::FOUNDER, admission);
                 News::Founded
             }
             ControlEntry::Admit(admission) if !self.admitted.values().any(|key| *key == admission.key) => {
-                self.admitted.insert(NodeId(at), admission.key);
+                self.admit(NodeId(at), admission);
                 News::Admitted
             }
             ControlEntry::Born => {
@@ -110,6 +113,13 @@ impl Truth {
                 News::None
             }
             _ => News::None,
+        }
+    }
+
+    fn admit(&mut self, node: NodeId, admission: &Admission) {
+        self.admitted.insert(node, admission.key);
+        if admission.medium == Medium::Disk {
+            self.with_disk.insert(node);
         }
     }
 }
