@@ -22,8 +22,6 @@ pub enum KnownBug {
     StatementBeforeRole,
     /// A key that was admitted before is given its old number, whichever process asks.
     AdmitWhoeverHasTheKey,
-    /// Raft listens to every cluster.
-    RaftAcrossClusters,
     /// Votes are given only to members of the own configuration.
     VotesWithinConfiguration,
     /// A learner that does not have the seal yet is given a vote.

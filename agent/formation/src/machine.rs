@@ -180,7 +180,7 @@ impl Formation {
     /// missing. What keeps those out who do not belong is their tombstone.
     #[must_use]
     pub fn hears(&self, cluster: ClusterId, node: NodeId, peer: Peer) -> bool {
-        if self.cluster() != Some(cluster) && !self.settings.breaks(KnownBug::RaftAcrossClusters) {
+        if self.cluster() != Some(cluster) {
             return false;
         }
         let Some(known) = self.peers.get(peer.key) else { return false };
@@ -257,6 +257,12 @@ impl Formation {
     #[must_use]
     pub fn knows(&self, peer: Peer) -> bool {
         self.peers.accepts(peer)
+    }
+
+    /// Why the voters stay as they are, if this node leads and they do.
+    #[must_use]
+    pub fn hold(&self) -> Option<crate::voters::Hold> {
+        self.member()?.lead.as_ref()?.hold
     }
 
     /// The session that counts for a key, if one is heard.

@@ -94,8 +94,6 @@ pub enum Hold {
     AtTarget,
     /// Learners are still catching up; so many are ready, so many are needed.
     CatchingUp(usize, usize),
-    /// A voter does not answer; before there are more voters, those there are must be up.
-    VoterSilent(NodeId),
     /// This voter is dead or gone, and nobody can take its place.
     NoSpare(NodeId),
     /// This voter is silent, but not for long enough, or others hear it.
@@ -183,22 +181,27 @@ impl Situation<'_> {
     pub fn plan(&self) -> Plan {
         let voters = &self.configuration.voters;
         let ready = self.ready();
-        // Who never comes back, or should not vote, first: that is no guess.
-        let leaving = voters.iter().copied().find(|voter| {
-            self.node(*voter).is_none_or(|candidate| candidate.gone || (candidate.traits.is_some() && candidate.up.is_some() && !self.is_suitable(candidate)))
-        });
-        if let Some(voter) = leaving {
+        // Who never comes back first: that is no guess.
+        if let Some(voter) = voters.iter().copied().find(|voter| self.node(*voter).is_none_or(|candidate| candidate.gone)) {
+            return self.hand_over(voter, &ready);
+        }
+        // Who should not vote keeps its vote until there is somebody who should.
+        let unsuitable = |voter: &NodeId| {
+            self.node(*voter).is_some_and(|candidate| candidate.up.is_some() && candidate.traits.is_some() && !self.is_suitable(candidate))
+        };
+        if let Some(voter) = voters.iter().copied().find(unsuitable).filter(|_| !ready.is_empty()) {
             return self.hand_over(voter, &ready);
         }
         let goal = target(self.eligible(), self.max_voters);
-        if goal > voters.len() {
-            return self.grow(goal, &ready);
-        }
+        // A silent voter first: there are more voters only when all there are answer.
         if let Some(dead) = voters.iter().copied().find(|voter| !self.is_up(*voter)) {
             let plan = self.replace(dead, &ready);
             if !matches!(plan, Plan::Hold(Hold::NoSpare(_))) || voters.len() != 5 {
                 return plan;
             }
+        }
+        if goal > voters.len() {
+            return self.grow(goal, &ready);
         }
         if voters.len() == 5 && goal == 3 && self.few_for >= timers::SHRINK {
             let mut kept: Vec<NodeId> = voters.iter().copied().collect();
@@ -212,9 +215,6 @@ impl Situation<'_> {
 
     fn grow(&self, goal: usize, ready: &[NodeId]) -> Plan {
         let voters = &self.configuration.voters;
-        if let Some(silent) = voters.iter().copied().find(|voter| !self.is_up(*voter)) {
-            return Plan::Hold(Hold::VoterSilent(silent));
-        }
         // Five are reached by way of three, if only three are ready.
         let wanted = goal - voters.len();
         let added = if ready.len() >= wanted { wanted } else { ready.len() / 2 * 2 };

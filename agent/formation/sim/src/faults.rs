@@ -45,10 +45,6 @@ impl World {
         let now = self.now;
         self.trace.mix([now, 7, 0]);
         self.trace.line(now, |line| line.push_str(&format!("-- {fault:?}")));
-        if !matches!(fault, Fault::Use(_) | Fault::Heal | Fault::PowerOn(_) | Fault::LinkUp(_)) {
-            self.checks.truths.values_mut().for_each(|truth| truth.all_present = false);
-            self.checks.disturbed = true;
-        }
         match fault {
             Fault::Crash(index) => self.crash(index),
             Fault::PowerOn(index) => self.power_on(index),
@@ -122,6 +118,9 @@ impl World {
 
     /// Two boxes that are off get each other's stick.
     pub fn swap_sticks(&mut self, a: usize, b: usize) {
+        if a == b || self.boxes[a].is_diskless() || self.boxes[b].is_diskless() {
+            return;
+        }
         self.crash(a);
         self.crash(b);
         let of_a = std::mem::replace(&mut self.boxes[a].stick, Stick::blank(0));
@@ -138,10 +137,27 @@ impl World {
 
     /// The operator removes the member that is in one box, through the member that is in another.
     pub fn remove(&mut self, index: usize, through: usize) {
+        self.remove_because(index, through, Cause::Operator);
+    }
+
+    /// The same, for a reason.
+    pub fn remove_because(&mut self, index: usize, through: usize, cause: Cause) {
         if let Some((cluster, node)) = self.member_of(index)
             && self.member_of(through).is_some_and(|(other, _)| other == cluster)
         {
-            self.tell(through, Input::RemoveWanted(node, Cause::Operator));
+            self.tell(through, Input::RemoveWanted(node, cause));
+        }
+    }
+
+    /// The operator retires a cluster: every member that is on is told.
+    pub fn retire(&mut self, retired: shoal_formation::ClusterId, into: shoal_formation::ClusterId) {
+        if let Some(truth) = self.checks.truths.get_mut(&retired) {
+            truth.retired = true;
+        }
+        for index in 0..self.boxes.len() {
+            if self.member_of(index).is_some_and(|(cluster, _)| cluster == retired) {
+                self.tell(index, Input::Retired(into));
+            }
         }
     }
 

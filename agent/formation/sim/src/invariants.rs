@@ -36,8 +36,6 @@ pub struct Checks {
     pub truths: BTreeMap<ClusterId, Truth>,
     /// When the last box got an address.
     pub last_link: Time,
-    /// Something has gone wrong so far.
-    pub disturbed: bool,
     /// How often something happened.
     pub counts: Counts,
     owners: node_ids::Owners,
@@ -83,10 +81,9 @@ impl Checks {
         self.hold(self.past_lives.speaks(from.1, node));
     }
 
-    /// A member takes an entry for committed.
-    pub(crate) fn committed(&mut self, now: Time, index: usize, cluster: ClusterId, at: u64, entry: &Entry) {
-        let calm = !self.disturbed;
-        let truth = self.truths.entry(cluster).or_insert_with(|| Truth { all_present: calm, ..Truth::default() });
+    /// A member takes an entry for committed. If all has been calm, so many of the cluster are there.
+    pub(crate) fn committed(&mut self, now: Time, present: Option<usize>, index: usize, cluster: ClusterId, at: u64, entry: &Entry) {
+        let truth = self.truths.entry(cluster).or_default();
         let known = truth.committed.len() as u64;
         if at <= known {
             let held = histories::agrees(index, cluster, at, entry, &truth.committed[at as usize - 1]);
@@ -95,7 +92,7 @@ impl Checks {
         if at > known + 1 {
             return self.hold(Err(format!("box {index} takes entry {at} of {cluster} for committed, and nobody has committed {}", known + 1)));
         }
-        let held = voters::committed(now, cluster, truth, entry).and_then(|()| barrier::committed(now, cluster, truth, entry));
+        let held = voters::committed(now, cluster, truth, entry).and_then(|()| barrier::committed(now, present, cluster, truth, entry));
         let event = truth.commit(now, at, entry);
         self.counts.count(event);
         self.hold(held);

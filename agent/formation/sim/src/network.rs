@@ -79,6 +79,12 @@ impl Network {
         self.loss == 0 && self.multicast_loss == 0 && self.deaf.iter().all(|deaf| *deaf == 0)
     }
 
+    /// Whether everything gets through everywhere.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_clean() && self.cut.iter().all(|cut| *cut == 0)
+    }
+
     /// How long a message takes; none if its connection breaks. Messages may overtake each other, as those of two connections do.
     pub fn delay(&self, random: &mut fastrand::Rng) -> Option<Time> {
         let mut delay = self.latency + random.u64(0..=self.jitter);

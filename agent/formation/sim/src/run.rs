@@ -6,7 +6,7 @@ use crate::{
     KnownBug,
     invariants::{Counts, liveness},
     raft::Time,
-    shapes::Shape,
+    shapes::{Shape, Trouble},
     world::{MINUTE, SECOND, World},
 };
 
@@ -91,7 +91,7 @@ pub fn run(plan: Plan) -> Result<Formation, Box<Failure>> {
     shape.build(&mut world);
     world.run_until(shape.healed);
     let reached = world.run_until_so(shape.healed + MEND, liveness::is_reached);
-    let took = (!world.checks.disturbed && reached).then(|| world.now.saturating_sub(world.checks.last_link));
+    let took = (shape.trouble == Trouble::None && reached).then(|| world.now.saturating_sub(world.checks.last_link));
     if reached {
         world.run_for(STAY);
     }

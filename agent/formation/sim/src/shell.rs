@@ -152,16 +152,26 @@ impl World {
         }
         let leaderless = raft.leader.is_none();
         computer.leaderless = if leaderless { computer.leaderless.or(Some(now)) } else { None };
+        let lifts = |raft: &crate::raft::Raft| {
+            let new = raft.applied + 1..=raft.commit;
+            new.into_iter().any(|at| raft.disk.entry(at).is_some_and(|entry| entry.payload == Payload::Control(ControlEntry::Born)))
+        };
+        let present = if lifts(raft) { self.present(cluster) } else { None };
+        let Some(raft) = self.boxes[index].process.as_mut().and_then(|process| process.raft.as_mut()) else { return };
+        let mut applied = Vec::new();
         while raft.applied < raft.commit {
             raft.applied += 1;
             let Some(entry) = raft.disk.entry(raft.applied) else { break };
-            self.checks.committed(now, index, cluster, raft.applied, entry);
+            self.checks.committed(now, present, index, cluster, raft.applied, entry);
             if let Payload::Control(control) = &entry.payload {
                 let control: ControlEntry = *control;
                 self.trace.mix([now, 5, raft.applied]);
                 self.trace.line(now, |line| line.push_str(&format!("box {index} applies {} of {cluster}: {control:?}", raft.applied)));
-                process.inbox.push_back(Input::Committed(raft.applied, control));
+                applied.push(Input::Committed(raft.applied, control));
             }
+        }
+        if let Some(process) = &mut self.boxes[index].process {
+            process.inbox.extend(applied);
         }
         for (peer, parcel) in outgoing {
             self.send(index, peer, parcel);

@@ -28,6 +28,9 @@ const BEACONS: [Time; 6] = [0, 1, 1, 2, 4, 8];
 /// How often a box tries the addresses it knows and hears nobody from.
 const RECONNECT: Time = 4 * SECOND;
 
+/// What changed on the network so long ago has been noticed by those who have met: a hello, and some.
+const CALM: Time = 5 * SECOND;
+
 /// Addresses that a box remembers.
 const BOOK: usize = 64;
 
@@ -363,6 +366,17 @@ impl World {
         has_link(from) && has_link(to) && self.network.passes(from, to)
     }
 
+    /// How many boxes that have disks are members of this cluster, if nothing has changed for a while and everybody who is on reaches everybody else.
+    pub(crate) fn present(&self, cluster: ClusterId) -> Option<usize> {
+        let has_link = |computer: &Computer| computer.process.as_ref().is_none_or(|process| process.leased);
+        let calm = self.now >= self.network.changed + CALM && self.network.is_whole() && self.boxes.iter().all(has_link);
+        let is_present = |computer: &&Computer| {
+            let member = matches!(computer.stick.role, shoal_formation::Role::Member(of, _) if of == cluster);
+            member && computer.process.is_some() && !computer.is_diskless()
+        };
+        calm.then(|| self.boxes.iter().filter(is_present).count())
+    }
+
     /// Says where a box is to everybody who gets it.
     fn beacon(&mut self, index: usize) {
         let (life, address) = (self.boxes[index].life, self.boxes[index].address);
@@ -456,11 +470,9 @@ impl World {
                 if matches!(message, Message::Hello(_)) {
                     self.exchange_addresses(from, index);
                 }
-                self.trace.line(self.now, |line| {
-                    if !matches!(message, Message::Hello(_)) {
-                        line.push_str(&format!("box {index} hears from box {from}: {}", brief(&message)));
-                    }
-                });
+                if !matches!(message, Message::Hello(_)) {
+                    self.trace.line(self.now, |line| line.push_str(&format!("box {index} hears from box {from}: {}", brief(&message))));
+                }
                 self.tell(index, Input::Heard(sender, message));
             }
             Parcel::Raft(cluster, node, own, message) => self.raft_heard(from, index, sender, cluster, node, own, message),

@@ -1,4 +1,5 @@
-//! A blank box does not found beside a cluster that it can talk to, asleep or awake, and a removed one never does. (S8, and rule 2)
+//! A blank box does not found beside a cluster that it can talk to, asleep or awake, a removed one never does, and nobody
+//! does without a link. (S8, and rule 2)
 
 use shoal_formation::{Role, Standing};
 
@@ -18,6 +19,9 @@ pub(crate) fn founds(now: Time, network_changed: Time, index: usize, boxes: &[Co
         return Err(format!("box {index}, which was removed from {cluster}, founds"));
     }
     let Some(process) = &computer.process else { return Ok(()) };
+    if !process.leased {
+        return Err(format!("box {index} founds without a link"));
+    }
     if computer.settings.expect == Some(1) {
         return Ok(());
     }

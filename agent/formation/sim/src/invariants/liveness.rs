@@ -50,7 +50,8 @@ pub fn is_one(world: &World) -> bool {
     let max = world.boxes.first().map_or_else(Default::default, |computer| computer.settings.max_voters);
     let wanted = target(if disks > 0 { disks } else { members }, max);
     let voters = &truth.configuration.voters;
-    let keep_their_log = disks == 0 || voters.iter().all(|voter| truth.with_disk.contains(voter));
+    // As many as can be have disks.
+    let keep_their_log = voters.iter().filter(|voter| truth.with_disk.contains(voter)).count() >= disks.min(voters.len());
     truth.configuration.is_uniform() && voters.len() >= wanted && keep_their_log
 }
 
@@ -83,7 +84,7 @@ pub fn is_reached(world: &World) -> bool {
 pub fn describe(world: &World) -> String {
     let mut text = String::new();
     for (index, computer) in world.boxes.iter().enumerate() {
-        let standing = computer.process.as_ref().map(|process| (process.core.state(), process.core.standing()));
+        let standing = computer.process.as_ref().map(|process| (process.core.state(), process.core.standing(), process.core.hold()));
         text.push_str(&format!("\n  box {index}: {standing:?}, stick: {:?}", computer.stick.role));
         if let Some(raft) = computer.process.as_ref().and_then(|process| process.raft.as_ref()) {
             let configuration = raft.configuration();

@@ -43,8 +43,6 @@ pub struct Truth {
     pub retired: bool,
     /// The simulation itself has destroyed or rolled back disks of it.
     pub damaged: bool,
-    /// Nothing was switched off, cut or lossy since it began: every member is there.
-    pub all_present: bool,
     /// Whose disks it has destroyed.
     pub destroyed: BTreeSet<NodeId>,
     /// When voters were replaced without anybody asking.
