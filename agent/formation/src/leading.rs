@@ -141,8 +141,13 @@ impl Formation {
         lead.watched.retain(|node, _| control.member(*node).is_some());
         for (node, record) in control.members() {
             let since = lead.since;
-            let watched =
-                lead.watched.entry(node).or_insert(Watched { heard: since, up_since: None, close_since: None, lags_since: None, traits: None });
+            let watched = lead.watched.entry(node).or_insert(Watched {
+                heard: since,
+                up_since: None,
+                close_since: None,
+                lags_since: None,
+                traits: None,
+            });
             let progress = leading.progress.iter().find(|progress| progress.node == node);
             let heard = if node == own { Some(now) } else { progress.and_then(|progress| progress.heard) };
             watched.heard = watched.heard.max(heard.unwrap_or_default());
@@ -163,7 +168,8 @@ impl Formation {
         let Some(own) = self.cluster() else { return false };
         let survey = self.survey();
         let Some(into) = survey.sealed.or(survey.pristine.filter(|other| *other < own)) else { return false };
-        let sealed = (self.control.sealed().is_some() || self.raft.seal.is_some()) && !(self.bug(KnownBug::DissolveAfterSeal) && into < own);
+        let sealed =
+            (self.control.sealed().is_some() || self.raft.seal.is_some()) && !(self.bug(KnownBug::DissolveAfterSeal) && into < own);
         if sealed {
             return false;
         }
@@ -218,9 +224,9 @@ impl Formation {
         let superseded = control.members().find(|(node, record)| {
             let silent = lead.watched.get(node).is_none_or(|watched| watched.up_since.is_none());
             let silent_for = lead.watched.get(node).map_or_else(Default::default, |watched| now.since(watched.heard));
-            let elsewhere = peers.get(record.admission.key).is_some_and(
-                |known| matches!(known.hello.standing, Standing::Member(other) if other.cluster != member.cluster),
-            );
+            let elsewhere = peers
+                .get(record.admission.key)
+                .is_some_and(|known| matches!(known.hello.standing, Standing::Member(other) if other.cluster != member.cluster));
             let follower = control.members().any(|(other, newer)| other > *node && newer.admission.hint == record.admission.hint);
             let forgotten = follower && (record.admission.medium == Medium::Memory || silent_for >= timers::DEAD);
             !votes(*node) && *node != member.node && (member.statements.contains_key(node) || elsewhere || (silent && forgotten))
@@ -299,8 +305,14 @@ impl Formation {
     fn candidates(&self) -> Vec<Candidate> {
         let Some(Phase::Member(member)) = Some(&self.phase) else { return Vec::new() };
         let Some(lead) = &member.lead else { return Vec::new() };
-        let live_voters: Vec<NodeId> =
-            self.raft.configuration.voters.iter().copied().filter(|node| lead.watched.get(node).is_some_and(|watched| watched.up_since.is_some())).collect();
+        let live_voters: Vec<NodeId> = self
+            .raft
+            .configuration
+            .voters
+            .iter()
+            .copied()
+            .filter(|node| lead.watched.get(node).is_some_and(|watched| watched.up_since.is_some()))
+            .collect();
         let hears = |voter: NodeId, key: NodeKey| {
             if voter == member.node {
                 return self.peers.get(key).is_some();
@@ -310,7 +322,8 @@ impl Formation {
         };
         let candidate = |(node, record): (NodeId, &crate::control::MemberRecord)| {
             let watched = lead.watched.get(&node).copied();
-            let watched = watched.unwrap_or(Watched { heard: lead.since, up_since: None, close_since: None, lags_since: None, traits: None });
+            let watched =
+                watched.unwrap_or(Watched { heard: lead.since, up_since: None, close_since: None, lags_since: None, traits: None });
             let key = record.admission.key;
             let up = watched.up_since.map(|since| self.now.since(since));
             let unheard = up.is_none() && live_voters.iter().filter(|voter| !hears(**voter, key)).count() * 2 > live_voters.len();
@@ -329,6 +342,12 @@ impl Formation {
             }
         };
         self.control.members().map(candidate).collect()
+    }
+
+    /// How many nodes could vote, if this node leads.
+    pub(crate) fn able(&self) -> Option<usize> {
+        let nodes = self.candidates();
+        self.situation(&nodes).map(|situation| situation.eligible())
     }
 
     fn situation<'a>(&'a self, nodes: &'a [Candidate]) -> Option<Situation<'a>> {

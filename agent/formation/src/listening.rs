@@ -101,7 +101,8 @@ impl Formation {
         times[3] = Some(listening.since.plus(self.alone_after()));
         times[4] = listening.promised.map(|(_, until)| until);
         times[5] = Some(listening.again_at);
-        let courted = listening.courting.iter().flat_map(BTreeMap::values).filter(|courted| courted.answer.is_none()).map(|courted| courted.next);
+        let courted =
+            listening.courting.iter().flat_map(BTreeMap::values).filter(|courted| courted.answer.is_none()).map(|courted| courted.next);
         times.into_iter().flatten().chain(courted).filter(|time| *time > self.now).min()
     }
 

@@ -188,7 +188,9 @@ impl Formation {
             && (!known.forgetful || self.settings.breaks(KnownBug::BelieveTheForgetful))
             && !self.is_out(node)
             && self.control.member(node).is_none_or(|record| record.admission.key == peer.key)
-            && (!self.settings.breaks(KnownBug::VotesWithinConfiguration) || self.raft.configuration.contains(node) || self.raft.last.index == 0)
+            && (!self.settings.breaks(KnownBug::VotesWithinConfiguration)
+                || self.raft.configuration.contains(node)
+                || self.raft.last.index == 0)
     }
 
     /// Where this node is.
@@ -307,11 +309,8 @@ impl Formation {
     /// What this node says of itself now.
     pub(crate) fn hello(&mut self) -> Arc<Hello> {
         self.hello_sequence += 1;
-        let view = self.peers.iter().map(|(peer, known)| Sighting {
-            peer,
-            incarnation: known.hello.incarnation,
-            standing: known.hello.standing,
-        });
+        let view =
+            self.peers.iter().map(|(peer, known)| Sighting { peer, incarnation: known.hello.incarnation, standing: known.hello.standing });
         let member = matches!(self.phase, Phase::Member(_));
         let raft = member.then_some(RaftPosition { term: self.raft.term, last: self.raft.last.index, committed: self.raft.committed });
         Arc::new(Hello {

@@ -56,11 +56,8 @@ impl Survey {
 impl Formation {
     /// Everybody in the union of the views but this node itself. What is known first-hand is not asked of others.
     pub(crate) fn sightings(&self) -> impl Iterator<Item = Sighting> {
-        let direct = self.peers.iter().map(|(peer, known)| Sighting {
-            peer,
-            incarnation: known.hello.incarnation,
-            standing: known.hello.standing,
-        });
+        let direct =
+            self.peers.iter().map(|(peer, known)| Sighting { peer, incarnation: known.hello.incarnation, standing: known.hello.standing });
         let indirect = self
             .peers
             .iter()

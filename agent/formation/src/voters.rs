@@ -87,28 +87,40 @@ pub enum Plan {
     Hold(Hold),
 }
 
-/// Why the voters stay as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the voters stay as they are. `Display` is what people read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Hold {
     /// They are as they should be.
+    #[error("there are as many voters as there should be")]
     AtTarget,
     /// Learners are still catching up; so many are ready, so many are needed.
+    #[error("{0} of {1} nodes that are to vote have caught up with the others")]
     CatchingUp(usize, usize),
     /// This voter is dead or gone, and nobody can take its place.
+    #[error("voter {0} is gone, and no other node can take its place; boot a spare box from the same image")]
     NoSpare(NodeId),
     /// This voter is silent, but not for long enough, or others hear it.
+    #[error("voter {0} does not answer; after ten minutes another node takes its place, if there is one")]
     NotDeadYet(NodeId),
     /// This voter is dead, and is replaced when the leader has been sure of the others for longer.
+    #[error("voter {0} is dead; another takes its place when the leader has been in touch with the others for a minute")]
     QuorumTooYoung(NodeId),
     /// This voter is dead, and is replaced when the last replacement is longer ago.
+    #[error(
+        "voter {0} is dead; another takes its place half an hour after the last replacement, at most as many a day as may fail at once"
+    )]
     ReplacedLately(NodeId),
     /// This voter is dead, and is replaced when the cluster is up for longer.
+    #[error("voter {0} has not come back since the cluster started; it is given 15 minutes")]
     ColdStart(NodeId),
     /// This voter was taken into maintenance.
+    #[error("voter {0} is in maintenance, and keeps its vote")]
     Maintenance(NodeId),
     /// This voter's whole failure domain is silent: that is a network, not a node.
+    #[error("voter {0} is silent with its whole rack; that is taken for a network that is down, for six hours")]
     DomainSilent(NodeId),
     /// If this voter were replaced, one more failure would stop the cluster.
+    #[error("voter {0} is dead, and so are others; it is replaced when more of them answer")]
     OthersSilent(NodeId),
 }
 
@@ -129,7 +141,8 @@ impl Situation<'_> {
 
     /// Whether a node may vote at all. One without a disk may only where no node with one is up.
     fn is_suitable(&self, candidate: &Candidate) -> bool {
-        let some_disk = self.nodes.iter().any(|other| other.up.is_some() && other.traits.is_some_and(|traits| traits.medium == Medium::Disk));
+        let some_disk =
+            self.nodes.iter().any(|other| other.up.is_some() && other.traits.is_some_and(|traits| traits.medium == Medium::Disk));
         candidate.traits.is_some_and(|traits| {
             traits.label != VoterLabel::Never && traits.version == self.version && (traits.medium == Medium::Disk || !some_disk)
         })
@@ -165,8 +178,7 @@ impl Situation<'_> {
             .iter()
             .filter(|candidate| self.configuration.learners.contains(&candidate.node) && candidate.caught_up && self.is_eligible(candidate))
             .collect();
-        let domains: Vec<u32> =
-            self.configuration.voters.iter().filter_map(|voter| self.node(*voter)?.traits?.domain).collect();
+        let domains: Vec<u32> = self.configuration.voters.iter().filter_map(|voter| self.node(*voter)?.traits?.domain).collect();
         ready.sort_by_key(|candidate| {
             let traits = candidate.traits.unwrap_or_default();
             let preferred = traits.label == VoterLabel::Preferred;
@@ -242,7 +254,10 @@ impl Situation<'_> {
         let Some(candidate) = self.node(dead) else { return Plan::Hold(Hold::NoSpare(dead)) };
         let domain = candidate.traits.and_then(|traits| traits.domain);
         let domain_is_silent = domain.is_some_and(|domain| {
-            self.nodes.iter().filter(|other| other.traits.is_some_and(|traits| traits.domain == Some(domain))).all(|other| other.up.is_none())
+            self.nodes
+                .iter()
+                .filter(|other| other.traits.is_some_and(|traits| traits.domain == Some(domain)))
+                .all(|other| other.up.is_none())
         });
         let budget = (self.configuration.voters.len() - 1) / 2;
         let rests = self.since_replacement.is_some_and(|since| since < timers::BETWEEN_REPLACEMENTS) || self.replacements >= budget;

@@ -62,7 +62,9 @@ impl World {
             }
             Effect::ChangeConfiguration(change) => {
                 let voters: Vec<NodeId> = change.voters.iter().copied().collect();
-                self.trace.line(now, |line| line.push_str(&format!("box {index} changes the configuration to {voters:?}, {:?}", change.learners)));
+                self.trace.line(now, |line| {
+                    line.push_str(&format!("box {index} changes the configuration to {voters:?}, {:?}", change.learners))
+                });
                 self.checks.change(now, index, &change);
                 let Process { raft, raft_changed, .. } = process;
                 if let Some(raft) = raft {
@@ -91,9 +93,10 @@ impl World {
         match effect {
             Effect::StopRaft => {
                 let started = process.started;
-                let facts = process.raft.as_ref().map(|raft| {
-                    raft.facts(|at: Time| shoal_formation::Now::at(crate::raft::duration(at.saturating_sub(started))))
-                });
+                let facts = process
+                    .raft
+                    .as_ref()
+                    .map(|raft| raft.facts(|at: Time| shoal_formation::Now::at(crate::raft::duration(at.saturating_sub(started)))));
                 let Some(mut process) = self.boxes[index].process.take() else { return };
                 self.put_back_raft(index, &mut process);
                 process.inbox.push_back(Input::RaftStopped(facts.unwrap_or_default()));

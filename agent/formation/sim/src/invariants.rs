@@ -90,7 +90,8 @@ impl Checks {
             return self.hold(held);
         }
         if at > known + 1 {
-            return self.hold(Err(format!("box {index} takes entry {at} of {cluster} for committed, and nobody has committed {}", known + 1)));
+            return self
+                .hold(Err(format!("box {index} takes entry {at} of {cluster} for committed, and nobody has committed {}", known + 1)));
         }
         let held = voters::committed(now, cluster, truth, entry).and_then(|()| barrier::committed(now, present, cluster, truth, entry));
         let event = truth.commit(now, at, entry);

@@ -43,6 +43,8 @@ pub struct Formation {
     pub shape: Shape,
     /// What came of it.
     pub report: Report,
+    /// Everything that happened, if lines were asked for.
+    pub lines: Vec<String>,
 }
 
 /// What came of a formation.
@@ -99,19 +101,16 @@ pub fn run(plan: Plan) -> Result<Formation, Box<Failure>> {
     let what = world.checks.violation.clone().or_else(|| {
         let goal = liveness::goal(&world);
         let wants = if reached { "does not stay" } else { "is not reached" };
-        (!stays).then(|| format!("{goal:?} {wants}, {} s after all was mended: {}", (world.now - shape.healed) / SECOND, liveness::describe(&world)))
+        (!stays).then(|| {
+            format!("{goal:?} {wants}, {} s after all was mended: {}", (world.now - shape.healed) / SECOND, liveness::describe(&world))
+        })
     });
     match what {
         Some(what) => Err(Box::new(Failure { seed: plan.seed, shape, what, lines: world.trace.lines().to_vec() })),
         None => {
-            let report = Report {
-                hash: world.trace.hash(),
-                events: world.trace.events(),
-                simulated: world.now,
-                took,
-                counts: world.checks.counts,
-            };
-            Ok(Formation { shape, report })
+            let report =
+                Report { hash: world.trace.hash(), events: world.trace.events(), simulated: world.now, took, counts: world.checks.counts };
+            Ok(Formation { shape, report, lines: world.trace.lines().to_vec() })
         }
     }
 }

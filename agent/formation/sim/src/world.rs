@@ -301,7 +301,9 @@ impl World {
         self.boxes[index].life += 1;
         self.network.changed = now;
         self.trace.mix([now, 2, index as u64]);
-        self.trace.line(now, |line| line.push_str(&format!("box {index} loses power{}", if process.current.is_some() { " while writing" } else { "" })));
+        self.trace.line(now, |line| {
+            line.push_str(&format!("box {index} loses power{}", if process.current.is_some() { " while writing" } else { "" }))
+        });
         self.put_back_raft(index, &mut process);
         if let Some(effect) = process.current.take()
             && kept
@@ -485,8 +487,7 @@ impl World {
         if process.routes.len() < 2 {
             return;
         }
-        let known: Vec<u32> =
-            process.routes.iter().filter(|(peer, _)| process.core.knows(**peer)).map(|(_, address)| *address).collect();
+        let known: Vec<u32> = process.routes.iter().filter(|(peer, _)| process.core.knows(**peer)).map(|(_, address)| *address).collect();
         self.learn(index, self.boxes[from].address);
         known.into_iter().for_each(|address| self.learn(index, address));
     }

@@ -3,11 +3,7 @@
 
 use shoal_formation::{Role, Standing};
 
-use crate::{
-    boxes::Computer,
-    raft::Time,
-    world::SECOND,
-};
+use crate::{boxes::Computer, raft::Time, world::SECOND};
 
 /// Time within which two boxes that reach each other must have met: the slowest reconnection, and a hello.
 const MEET: Time = 12 * SECOND;

@@ -58,7 +58,8 @@ pub fn is_one(world: &World) -> bool {
 /// Whether every sealed cluster serves with all its members that are on, and nobody else is in any.
 #[must_use]
 pub fn are_several(world: &World) -> bool {
-    let sealed: BTreeSet<ClusterId> = world.checks.truths.iter().filter(|(_, truth)| truth.sealed.is_some()).map(|(cluster, _)| *cluster).collect();
+    let sealed: BTreeSet<ClusterId> =
+        world.checks.truths.iter().filter(|(_, truth)| truth.sealed.is_some()).map(|(cluster, _)| *cluster).collect();
     world.boxes.iter().filter_map(|computer| computer.process.as_ref().map(|process| (computer, process))).all(|(computer, process)| {
         match process.core.standing() {
             Some(Standing::Member(member)) => member.live && sealed.contains(&member.cluster),

@@ -9,9 +9,7 @@ use super::truth::Truth;
 pub(crate) fn sealed(truths: &BTreeMap<ClusterId, Truth>) -> Result<(), String> {
     let sealed: Vec<_> = truths.iter().filter(|(_, truth)| truth.sealed.is_some()).collect();
     match sealed.iter().find(|(_, truth)| !truth.used) {
-        Some((unused, _)) if sealed.len() > 1 => {
-            Err(format!("{} clusters are sealed, and nobody has used {unused}", sealed.len()))
-        }
+        Some((unused, _)) if sealed.len() > 1 => Err(format!("{} clusters are sealed, and nobody has used {unused}", sealed.len())),
         _ => Ok(()),
     }
 }

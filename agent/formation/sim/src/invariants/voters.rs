@@ -21,7 +21,9 @@ pub(crate) fn committed(now: Time, cluster: ClusterId, truth: &Truth, entry: &En
         Payload::Control(ControlEntry::Remove(node, Cause::Replaced)) => {
             let rest = timers::BETWEEN_REPLACEMENTS.as_micros() as Time;
             match truth.replacements.last() {
-                Some(last) if now - last < rest => Err(format!("{cluster} replaces {node} {} s after it replaced another", (now - last) / 1_000_000)),
+                Some(last) if now - last < rest => {
+                    Err(format!("{cluster} replaces {node} {} s after it replaced another", (now - last) / 1_000_000))
+                }
                 _ => Ok(()),
             }
         }

@@ -37,7 +37,8 @@ impl Raft {
     /// A leader's tick: it steps down if no majority has answered, and speaks to everybody.
     pub(super) fn beat(&mut self, now: Time, random: &mut fastrand::Rng) {
         let (own, since) = (self.node(), self.heard_leader);
-        let alive = |node: NodeId| node == own || Self::within(now, self.followers.get(&node).and_then(|follower| follower.heard.or(Some(since))));
+        let alive =
+            |node: NodeId| node == own || Self::within(now, self.followers.get(&node).and_then(|follower| follower.heard.or(Some(since))));
         if !self.configuration.has_quorum(alive) {
             let term = self.disk.term;
             return self.step_down(now, random, term);
@@ -59,8 +60,7 @@ impl Raft {
         let from = (previous as usize).min(self.disk.log.len());
         let to = (from + BATCH).min(self.disk.log.len());
         let entries: Arc<[Entry]> = self.disk.log[from..to].into();
-        let message =
-            RaftMessage::Append { term: self.disk.term, previous: LogId { term, index: previous }, entries, commit: self.commit };
+        let message = RaftMessage::Append { term: self.disk.term, previous: LogId { term, index: previous }, entries, commit: self.commit };
         self.outbox.push((node, message));
     }
 

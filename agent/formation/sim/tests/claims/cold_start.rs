@@ -48,7 +48,9 @@ fn c3_two_of_three_voters_serve() {
         let kept = asleep(world);
         world.power_on(0);
         world.power_on(2);
-        within(world, MINUTE, "both have a leader", |world| [0, 2].iter().all(|index| member(world, *index).is_some_and(|member| member.live)));
+        within(world, MINUTE, "both have a leader", |world| {
+            [0, 2].iter().all(|index| member(world, *index).is_some_and(|member| member.live))
+        });
         is(world, cluster(world, 0) == kept, "the same as before");
     });
 }

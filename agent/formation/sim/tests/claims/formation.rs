@@ -13,7 +13,8 @@ fn f1_boxes_that_start_together_are_one_cluster_within_20_s_of_the_last_link() {
             all_on(world);
             // Alone, a box waits 20 s for others.
             let limit = if boxes == 1 { 30 } else { 20 };
-            let together = |world: &shoal_formation_sim::World| (0..boxes).all(|index| member(world, index).is_some_and(|member| member.live));
+            let together =
+                |world: &shoal_formation_sim::World| (0..boxes).all(|index| member(world, index).is_some_and(|member| member.live));
             world.run_until(6 * SECOND);
             let end = world.checks.last_link + limit * SECOND;
             let so = world.run_until_so(end, together);
@@ -121,9 +122,7 @@ fn f8_a_founder_that_never_comes_back_is_left_and_the_others_found_anew() {
     each_seed(|world| {
         fleet(world, 3);
         all_on(world);
-        let founding = |world: &shoal_formation_sim::World| {
-            (0..3).find(|index| matches!(world.boxes[*index].stick.role, Role::Member(..)))
-        };
+        let founding = |world: &shoal_formation_sim::World| (0..3).find(|index| matches!(world.boxes[*index].stick.role, Role::Member(..)));
         // Before anybody else votes.
         while founding(world).is_none() {
             world.run_for(SECOND / 20);
@@ -132,9 +131,8 @@ fn f8_a_founder_that_never_comes_back_is_left_and_the_others_found_anew() {
         world.run_for(SECOND);
         world.crash(founder);
         let others: Vec<usize> = (0..3).filter(|index| *index != founder).collect();
-        let together = |world: &shoal_formation_sim::World| {
-            others.iter().all(|index| member(world, *index).is_some_and(|member| member.live))
-        };
+        let together =
+            |world: &shoal_formation_sim::World| others.iter().all(|index| member(world, *index).is_some_and(|member| member.live));
         within(world, 7 * MINUTE, "the others have a cluster", together);
         // And with an older pristine cluster on its disk it becomes one with them.
         world.power_on(founder);
@@ -175,7 +173,9 @@ fn with_expect_1_a_box_founds_at_once() {
         all_on(world);
         world.run_until(5 * SECOND);
         let end = world.checks.last_link + 2 * SECOND;
-        let so = world.run_until_so(end.max(world.now), |world| world.boxes[0].process.as_ref().is_some_and(|process| process.core.state() == State::Member));
+        let so = world.run_until_so(end.max(world.now), |world| {
+            world.boxes[0].process.as_ref().is_some_and(|process| process.core.state() == State::Member)
+        });
         is(world, so, "it is a member within two seconds");
     });
 }

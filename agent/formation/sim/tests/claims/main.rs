@@ -10,3 +10,4 @@ mod members;
 mod merging;
 mod replay;
 mod voters;
+mod why;

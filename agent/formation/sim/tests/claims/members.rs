@@ -32,7 +32,9 @@ fn m5_a_removed_node_returns_after_a_year_as_somebody_else() {
         within(world, MINUTE, "the others serve", |world| leader(world).is_some());
         let leads = leader(world);
         world.power_on(out);
-        within(world, MINUTE, "it is settled", |world| member(world, out).is_some_and(|member| member.live && Some(member.cluster) == kept));
+        within(world, MINUTE, "it is settled", |world| {
+            member(world, out).is_some_and(|member| member.live && Some(member.cluster) == kept)
+        });
         is(world, world.member_of(out) != before, "with another number");
         is(world, leader(world) == leads, "and the leader was not disturbed");
     });
