@@ -7,7 +7,7 @@ pub enum KnownBug {
     FoundBesideSleepers,
     /// A node that was removed founds like any other.
     RemovedFounds,
-    /// The state machine seals a cluster that has dissolved.
+    /// The state machine seals a cluster that has dissolved, and its leader asks for it.
     SealAfterDissolve,
     /// The state machine dissolves a cluster that is sealed, and its leader asks for it.
     DissolveAfterSeal,

@@ -344,17 +344,26 @@ impl Formation {
             self.send(rival, Message::Copy);
             self.raise(Alarm::CloneDetected(from.key));
         }
-        match &message {
+        let counts = match &message {
             Message::Hello(hello) | Message::Solicit(hello) | Message::Promise(hello) | Message::Decline(hello) => {
-                if !self.hear_hello(from, hello.clone()) {
-                    return;
-                }
+                self.hear_hello(from, hello.clone())
             }
-            Message::Challenge => return self.send(from, Message::Present),
-            Message::Copy => return self.is_a_copy(),
-            Message::Forgetful => return self.raise(Alarm::ForgetfulSelf),
-            _ if !self.peers.accepts(from) => return,
-            _ => {}
+            Message::Challenge => {
+                self.send(from, Message::Present);
+                false
+            }
+            Message::Copy => {
+                self.is_a_copy();
+                false
+            }
+            Message::Forgetful => {
+                self.raise(Alarm::ForgetfulSelf);
+                false
+            }
+            _ => self.peers.accepts(from),
+        };
+        if !counts {
+            return;
         }
         match message {
             Message::Solicit(hello) => self.solicited(from, &hello),

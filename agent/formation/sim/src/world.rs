@@ -5,7 +5,9 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
-use shoal_formation::{BootId, ClusterId, Identity, Incarnation, Input, Message, NodeId, NodeKey, Peer, Settings, Standing};
+use shoal_formation::{
+    BootId, ClusterId, Identity, Incarnation, Input, Message, NodeId, NodeKey, Peer, Settings, Standing, settings::VoterLabel,
+};
 
 use crate::{
     boxes::{Computer, Process, Stick},
@@ -368,13 +370,13 @@ impl World {
         has_link(from) && has_link(to) && self.network.passes(from, to)
     }
 
-    /// How many boxes that have disks are members of this cluster, if nothing has changed for a while and everybody who is on reaches everybody else.
+    /// How many boxes that could vote are members of this cluster, if nothing has changed for a while and everybody who is on reaches everybody else.
     pub(crate) fn present(&self, cluster: ClusterId) -> Option<usize> {
         let has_link = |computer: &Computer| computer.process.as_ref().is_none_or(|process| process.leased);
         let calm = self.now >= self.network.changed + CALM && self.network.is_whole() && self.boxes.iter().all(has_link);
         let is_present = |computer: &&Computer| {
             let member = matches!(computer.stick.role, shoal_formation::Role::Member(of, _) if of == cluster);
-            member && computer.process.is_some() && !computer.is_diskless()
+            member && computer.process.is_some() && !computer.is_diskless() && computer.settings.traits.label != VoterLabel::Never
         };
         calm.then(|| self.boxes.iter().filter(is_present).count())
     }

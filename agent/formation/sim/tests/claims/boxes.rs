@@ -110,9 +110,12 @@ pub(crate) fn voters(world: &World, cluster: ClusterId) -> Vec<NodeId> {
     world.checks.truths[&cluster].configuration.voters.iter().copied().collect()
 }
 
-/// Whether the member in this box votes.
+/// Whether the member in this box votes, in a configuration that is at rest.
 pub(crate) fn votes(world: &World, index: usize) -> bool {
-    world.member_of(index).is_some_and(|(cluster, node)| world.checks.truths[&cluster].configuration.voters.contains(&node))
+    world.member_of(index).is_some_and(|(cluster, node)| {
+        let configuration = &world.checks.truths[&cluster].configuration;
+        configuration.is_uniform() && configuration.voters.contains(&node)
+    })
 }
 
 /// Boxes that vote, or do not, and do not lead.

@@ -117,6 +117,7 @@ fn a_blank_box_that_founds_before_the_sleepers_wake_dissolves_into_them() {
         world.power_on(3);
         within(world, MINUTE, "it has founded", |world| cluster(world, 3).is_some());
         (0..3).for_each(|index| world.power_on(index));
+        world.run_for(SECOND);
         within(world, 3 * MINUTE, "one cluster", liveness::is_one);
         is(world, cluster(world, 3) == kept, "the one that slept");
     });
