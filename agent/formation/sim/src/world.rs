@@ -185,6 +185,8 @@ impl World {
 
     /// Lets time pass until something is so, at most until then. Returns whether it is.
     pub fn run_until_so(&mut self, end: Time, mut is_so: impl FnMut(&Self) -> bool) -> bool {
+        // What is due now, boxes that are being switched on for one, comes before the first look.
+        self.run_until(self.now);
         while !self.is_broken() {
             if is_so(self) {
                 return true;

@@ -71,7 +71,7 @@ impl Truth {
         self.committed.push(entry.clone());
         let control = match &entry.payload {
             Payload::Configuration(configuration) => {
-                let voters = configuration.is_uniform() && configuration.voters != self.configuration.voters;
+                let voters = configuration.is_uniform() && !self.configuration.is_uniform();
                 self.configuration = configuration.clone();
                 return if voters { News::Voters } else { News::None };
             }

@@ -9,7 +9,9 @@ use crate::raft::{Entry, Payload, Time};
 pub(crate) fn committed(now: Time, cluster: ClusterId, truth: &Truth, entry: &Entry) -> Result<(), String> {
     match &entry.payload {
         Payload::Configuration(configuration) if configuration.is_uniform() => {
-            let (before, after) = (truth.configuration.voters.len(), configuration.voters.len());
+            let last = &truth.configuration;
+            let before = if last.is_uniform() { last.voters.len() } else { last.outgoing.len() };
+            let after = configuration.voters.len();
             if !matches!(after, 1 | 3 | 5) {
                 return Err(format!("{cluster} rests with {after} voters"));
             }

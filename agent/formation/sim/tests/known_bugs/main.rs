@@ -90,13 +90,32 @@ fn founding_after_a_removal() {
 
 #[test]
 fn sealing_what_has_dissolved() {
-    caught(KnownBug::SealAfterDissolve, "has dissolved", |world, settings, seed| {
+    caught(KnownBug::SealAfterDissolve, "has dissolved", |world, settings, _| {
         fleet_of(world, 4, settings);
         world.split(0b0011);
         all_on(world);
         world.run_until(MINUTE);
         world.split(0);
-        world.run_for(seed * SECOND / 10);
+        // As soon as the two have met, before the leader's next tick.
+        let leads = |index: &usize| {
+            world.boxes[*index]
+                .process
+                .as_ref()
+                .and_then(|process| process.raft.as_ref())
+                .is_some_and(shoal_formation_sim::raft::Raft::leads)
+        };
+        let Some(dissolves) = (0..4).filter(leads).max_by_key(|index| cluster(world, *index)) else { return Ok(()) };
+        let others = if dissolves < 2 { 2..4 } else { 0..2 };
+        let peers: Vec<_> = world.boxes[others].iter().filter_map(|computer| Some(computer.process.as_ref()?.core.peer())).collect();
+        let met = |world: &World| {
+            world.boxes[dissolves].process.as_ref().is_some_and(|process| peers.iter().any(|peer| process.core.knows(*peer)))
+        };
+        for _ in 0..1000 {
+            if met(world) {
+                break;
+            }
+            world.run_for(SECOND / 100);
+        }
         (0..4).for_each(|index| world.use_cluster(index));
         world.run_for(MINUTE);
         Ok(())
@@ -224,12 +243,12 @@ fn votes_for_those_without_the_seal() {
         world.power_on(2);
         world.run_until_so(world.now + MINUTE, |world| cluster(world, 2).is_some());
         // Just before the third has been there for long enough to vote, nothing of the leader arrives any more.
-        world.run_for(55 * SECOND);
+        world.run_for(58 * SECOND);
         for other in (0..3).filter(|index| *index != leads) {
             world.network.set_cut(world.now, leads, other, true);
         }
         world.use_cluster(leads);
-        world.run_for(8 * SECOND);
+        world.run_for(9 * SECOND);
         world.crash(leads);
         world.run_for(8 * MINUTE);
         world.heal();
