@@ -48,7 +48,7 @@ impl World {
                     (Begin::Resume, None) => Raft::start(RaftDisk::blank(cluster, node), now, &mut self.random),
                     (Begin::Found, _) => Raft::found(cluster, now, &mut self.random),
                 };
-                self.checks.raft_starts(now, index, computer.stick.serial, cluster, node, &raft.disk);
+                self.checks.raft_starts(index, cluster, node, &raft.disk);
                 process.raft = Some(raft);
                 process.raft_changed = true;
             }
@@ -65,7 +65,6 @@ impl World {
                 self.trace.line(now, |line| {
                     line.push_str(&format!("box {index} changes the configuration to {voters:?}, {:?}", change.learners))
                 });
-                self.checks.change(now, index, &change);
                 let Process { raft, raft_changed, .. } = process;
                 if let Some(raft) = raft {
                     raft.change(now, &mut self.random, &change);

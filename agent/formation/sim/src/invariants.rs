@@ -16,11 +16,11 @@ pub mod voters;
 
 use std::collections::BTreeMap;
 
-use shoal_formation::{Alarm, ClusterId, Effect, NodeId, Record, Role, disk::Leaving, effect::Change};
+use shoal_formation::{Alarm, ClusterId, Effect, NodeId, Record, Role, disk::Leaving};
 
 use crate::{
     boxes::{Computer, Process},
-    raft::{Entry, RaftDisk, RaftMessage, Time},
+    raft::{Entry, RaftDisk, Time},
 };
 use past_lives::PastLives;
 use truth::Truth;
@@ -71,14 +71,13 @@ impl Checks {
     }
 
     /// A core has handled something.
-    pub(crate) fn after_input(&mut self, _now: Time, index: usize, process: &Process) {
+    pub(crate) fn after_input(&mut self, index: usize, process: &Process) {
         self.hold(seal_or_dissolve::state(index, process.core.control()));
     }
 
     /// A member of one box takes a message from a member of another.
-    pub(crate) fn raft_heard(&mut self, now: Time, from: (usize, ClusterId), to: (usize, ClusterId), node: NodeId, _message: &RaftMessage) {
-        self.hold(histories::heard(now, from, to));
-        self.hold(self.past_lives.speaks(from.1, node));
+    pub(crate) fn raft_heard(&mut self, from: (usize, ClusterId), to: (usize, ClusterId)) {
+        self.hold(histories::heard(from, to));
     }
 
     /// A member takes an entry for committed. If all has been calm, so many of the cluster are there.
@@ -105,13 +104,10 @@ impl Checks {
     }
 
     /// Raft starts as a member.
-    pub(crate) fn raft_starts(&mut self, _now: Time, index: usize, _serial: u32, cluster: ClusterId, node: NodeId, disk: &RaftDisk) {
+    pub(crate) fn raft_starts(&mut self, index: usize, cluster: ClusterId, node: NodeId, disk: &RaftDisk) {
         self.hold(histories::starts(index, cluster, node, disk));
         self.hold(self.past_lives.starts(index, cluster, node));
     }
-
-    /// A leader asks for a change.
-    pub(crate) fn change(&mut self, _now: Time, _index: usize, _change: &Change) {}
 
     /// Something becomes durable.
     pub(crate) fn write(&mut self, now: Time, network_changed: Time, index: usize, effect: &Effect, boxes: &[Computer]) {

@@ -31,7 +31,7 @@ impl World {
             } else if let Some(input) = process.inbox.pop_front() {
                 let clock = process.clock(now);
                 process.effects = process.core.handle(clock, input).into();
-                self.checks.after_input(now, index, process);
+                self.checks.after_input(index, process);
             } else {
                 break;
             }
@@ -116,7 +116,7 @@ impl World {
         if raft.node() != own || !process.core.hears(cluster, node, sender) {
             return;
         }
-        self.checks.raft_heard(now, (from, cluster), (index, raft.disk.cluster), node, &message);
+        self.checks.raft_heard((from, cluster), (index, raft.disk.cluster));
         process.members.insert(node, sender);
         raft.hear(now, &mut self.random, node, message);
         process.raft_changed = true;

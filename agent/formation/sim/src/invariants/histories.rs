@@ -2,7 +2,7 @@
 
 use shoal_formation::{ClusterId, NodeId};
 
-use crate::raft::{Entry, RaftDisk, Time};
+use crate::raft::{Entry, RaftDisk};
 
 /// Two members take different entries for committed.
 pub(crate) fn agrees(index: usize, cluster: ClusterId, at: u64, entry: &Entry, first: &Entry) -> Result<(), String> {
@@ -13,7 +13,7 @@ pub(crate) fn agrees(index: usize, cluster: ClusterId, at: u64, entry: &Entry, f
 }
 
 /// Raft takes a message.
-pub(crate) fn heard(_now: Time, from: (usize, ClusterId), to: (usize, ClusterId)) -> Result<(), String> {
+pub(crate) fn heard(from: (usize, ClusterId), to: (usize, ClusterId)) -> Result<(), String> {
     if from.1 == to.1 {
         return Ok(());
     }

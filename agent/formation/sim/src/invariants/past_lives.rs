@@ -24,9 +24,4 @@ impl PastLives {
         }
         Ok(())
     }
-
-    /// A message of a member is heard that was sent before it left, or ever after.
-    pub(crate) fn speaks(&self, _cluster: ClusterId, _node: NodeId) -> Result<(), String> {
-        Ok(())
-    }
 }

@@ -47,7 +47,7 @@ impl Raft {
         self.leader = Some(self.node());
         self.heard_leader = now;
         self.followers.clear();
-        self.follow_configuration(now);
+        self.follow_configuration();
         let term = self.disk.term;
         self.write(Entry { term, payload: Payload::Blank });
         self.beat(now, random);

@@ -25,7 +25,7 @@ impl Raft {
     }
 
     /// Knows everybody in the newest configuration, and nobody else.
-    pub(super) fn follow_configuration(&mut self, _now: Time) {
+    pub(super) fn follow_configuration(&mut self) {
         let others = self.others();
         self.followers.retain(|node, _| others.contains(node));
         let next = self.disk.log.len() as u64 + 1;
@@ -71,7 +71,7 @@ impl Raft {
         }
         let term = self.disk.term;
         self.write(Entry { term, payload });
-        self.follow_configuration(now);
+        self.follow_configuration();
         let index = self.disk.log.len() as u64;
         self.speak(now, random);
         Some(index)

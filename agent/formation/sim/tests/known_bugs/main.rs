@@ -96,7 +96,7 @@ fn sealing_what_has_dissolved() {
         all_on(world);
         world.run_until(MINUTE);
         world.split(0);
-        // As soon as the two have met, before the leader's next tick.
+        // As soon as the two have met, which the next beacon of a minute brings about, and before the leader's next tick.
         let leads = |index: &usize| {
             world.boxes[*index]
                 .process
@@ -110,7 +110,7 @@ fn sealing_what_has_dissolved() {
         let met = |world: &World| {
             world.boxes[dissolves].process.as_ref().is_some_and(|process| peers.iter().any(|peer| process.core.knows(*peer)))
         };
-        for _ in 0..1000 {
+        for _ in 0..70 * 100 {
             if met(world) {
                 break;
             }
