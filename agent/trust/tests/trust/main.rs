@@ -1,0 +1,10 @@
+//! The crate as its users see it.
+
+mod beacons;
+mod config;
+mod fleet_files;
+mod identity;
+mod proofs;
+mod sample;
+mod statements;
+mod vectors;
