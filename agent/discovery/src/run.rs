@@ -74,7 +74,7 @@ pub enum StartError {
 pub struct Gone;
 
 enum Request {
-    Input(Input),
+    Input(Box<Input>),
     Proven(oneshot::Sender<BTreeMap<NodeKey, Vec<SocketAddr>>>),
     Statistics(oneshot::Sender<(Statistics, usize)>),
 }
@@ -91,7 +91,7 @@ impl Handle {
     /// # Errors
     /// If discovery has ended.
     pub async fn tell(&self, input: Input) -> Result<(), Gone> {
-        self.requests.send(Request::Input(input)).await.map_err(|_| Gone)
+        self.requests.send(Request::Input(Box::new(input))).await.map_err(|_| Gone)
     }
 
     /// Nodes that have proven to be of the fleet, and where.
@@ -314,7 +314,7 @@ impl Shell {
     async fn request(&mut self, request: Request) {
         // Whoever has asked may have given up waiting.
         match request {
-            Request::Input(input) => self.handle(input).await,
+            Request::Input(input) => self.handle(*input).await,
             Request::Proven(answer) => drop(answer.send(self.core.proven())),
             Request::Statistics(answer) => drop(answer.send((self.core.statistics(), self.core.peers().count()))),
         }
