@@ -22,7 +22,10 @@ fn catch(bug: KnownBug, complaints: &[&str]) {
 #[test]
 fn acknowledging_before_the_sync_is_caught() {
     // A log that finds entries missing which were durable once refuses to open.
-    catch(KnownBug::AcknowledgeBeforeSync, &["no order explains", "are missing", "damaged", "another node"]);
+    catch(
+        KnownBug::AcknowledgeBeforeSync,
+        &["no order explains", "are missing", "damaged", "another node", "was acknowledged at revision"],
+    );
 }
 
 #[test]
