@@ -154,6 +154,7 @@ fn in_a_flood_of_forged_beacons_the_table_is_bounded_and_peers_are_found() {
                     // What the kernel does not take is lost, as on any link.
                     let _ = socket.send_to(&announcement, "224.0.0.251:5353");
                     let _ = socket.send_to(&beacon.to_datagram(&keys).unwrap(), ("10.77.0.255", BROADCAST_PORT));
+                    // The rate of the flood; nothing is waited for.
                     thread::sleep(Duration::from_millis(1));
                 }
                 sent
