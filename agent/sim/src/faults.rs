@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use shoal_cluster::Replica;
+use shoal_cluster::{Ended, Replica};
 use shoal_kv::{Command, CompactionRequest};
 use shoal_store_files::disk::sim::Fault;
 
@@ -14,6 +14,9 @@ use crate::{
 
 /// How often it is looked whether a node has ended by itself.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// What a node says of raft that panicked: openraft's own word for it.
+const PANICKED: &str = "panicked";
 
 /// Operations of a disk within which a fault that was set for it happens.
 const FAULT_WITHIN: usize = 60;
@@ -73,8 +76,12 @@ pub(crate) async fn restarts(world: Rc<World>) {
                 && world.lives(number, life)
             {
                 world.note(format!("n{number} has ended: {why:?}"));
-                if why == shoal_cluster::Ended::Removed {
-                    world.slots.borrow_mut()[number].removed = true;
+                match why {
+                    Ended::Removed => world.slots.borrow_mut()[number].removed = true,
+                    // Whatever a disk or a peer does, it is no reason for that. Raft panics, too, when it sees that another has forgotten what it
+                    // said it had.
+                    Ended::Failed(why) if why.contains(PANICKED) => world.violate(format!("n{number} has ended by itself: {why}")),
+                    Ended::Failed(_) | Ended::Shutdown => {}
                 }
                 world.crash(number, false).await;
             }

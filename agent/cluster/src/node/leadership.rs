@@ -66,8 +66,10 @@ pub(super) async fn watch(inner: Arc<Inner>) {
             break;
         }
     }
-    // What is left is to say so.
-    inner.end(Ended::Failed("raft has ended".into()));
+    // A task that panicked could not say why it ended; whoever asks it for anything is told.
+    let why =
+        inner.raft.with_raft_state(|_| ()).await.err().map_or_else(String::new, |fatal| format!(": {}", crate::checkpoint::chain(&fatal)));
+    inner.end(Ended::Failed(format!("raft has ended{why}")));
     inner.leadership.send_modify(|leadership| leadership.leader = None);
 }
 

@@ -8,7 +8,11 @@ use tokio::time;
 use tokio_stream::StreamExt as _;
 use tonic::{Streaming, transport::Channel};
 
-use crate::{Member, harness::DEADLINE, witness::Witness};
+use crate::{
+    Member,
+    harness::{DEADLINE, client::Client},
+    witness::Witness,
+};
 
 const IDLE_STREAMS: usize = 10_000;
 
@@ -32,7 +36,8 @@ async fn watch(channel: &Channel, key: &'static str) -> Streaming<WatchResponse>
     let create = WatchCreateRequest { key: key.into(), ..WatchCreateRequest::default() };
     let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
     let requests = tokio_stream::once(request).chain(tokio_stream::pending());
-    let mut responses = WatchClient::new(channel.clone()).watch(requests).await.expect("it opens").into_inner();
+    let opened = time::timeout(DEADLINE, WatchClient::new(channel.clone()).watch(requests)).await.expect("it is heard");
+    let mut responses = opened.expect("it opens").into_inner();
     let created = time::timeout(DEADLINE, responses.message()).await.expect("it is answered");
     assert!(created.expect("it goes on").expect("an answer").created);
     responses
@@ -56,7 +61,7 @@ async fn ten_thousand_idle_streams_take_little_memory_and_hinder_nobody() {
     assert!(taken < IDLE_STREAM_BYTES * IDLE_STREAMS as u64, "{taken} bytes for {IDLE_STREAMS} idle streams");
     witness.goes_on().await;
     // They are all there.
-    KvClient::new(member.channel()).put(PutRequest { key: "quiet".into(), ..PutRequest::default() }).await.expect("it is put");
+    Client::new(&format!("http://{}", member.process.address)).put("quiet", "").await.expect("it is put");
     for responses in &mut open {
         let told = time::timeout(DEADLINE, responses.message()).await.expect("it is told");
         assert_eq!(told.expect("it goes on").expect("an event").events.len(), 1);
