@@ -215,6 +215,7 @@ impl World {
         config.election_timeout = Duration::from_millis(500);
         config.checkpoint_bytes = 6 << 10;
         config.kept_log_bytes = 2 << 10;
+        config.log_bytes = 256 << 10;
         config.bug = self.bug.and_then(KnownBug::of_the_node);
         config
     }

@@ -71,7 +71,8 @@ impl Default for LogOptions {
             segment_bytes: 16 << 20,
             cache_bytes: 16 << 20,
             pending_bytes: 64 << 20,
-            spares: 2,
+            // The next one, and the two or three that a purge sets free at once.
+            spares: 4,
             space_retry: Duration::from_secs(10),
             background: true,
             bugs: Bugs::default(),
@@ -237,6 +238,12 @@ impl Log {
     #[must_use]
     pub fn space(&self) -> Space {
         self.0.front().space.clone()
+    }
+
+    /// Bytes of the segments that are full and hold something that was not purged. What is still waiting to be written is not among them.
+    #[must_use]
+    pub fn full_bytes(&self) -> u64 {
+        self.0.full_bytes()
     }
 
     /// Writes what waits, marks the end, and ends the thread. Every other handle gets errors from now on.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use shoal_store_files::log::Space;
+use shoal_store_files::{log::Space, wear::Cause};
 
 use super::Inner;
 use crate::state::Compactions;
@@ -34,9 +34,13 @@ const ROOM_SHARE: u64 = 8;
 
 /// Has checkpoints written when enough was applied, and the log purged when enough was written.
 pub(super) async fn checkpoints(inner: Arc<Inner>) {
-    // Where checkpoints go to, and how many bytes had been applied by then.
-    let mut written: VecDeque<(u64, u64)> = VecDeque::new();
+    // Where checkpoints go to, and how many bytes had been applied, and filled in the log's files, by then.
+    let mut written: VecDeque<(u64, u64, u64)> = VecDeque::new();
     let (mut last_bytes, mut last_index) = (0, inner.machine.checkpoint_index().await);
+    // What a start found was filled before, and nobody knows how much of it since the checkpoint that it found: all of it, so that the log stays
+    // small however short the lives of its member are.
+    let (found, mut last_filled) = (inner.log.log().full_bytes(), 0);
+    written.extend(last_index.checked_sub(1).map(|through| (through, 0, 0)));
     let (mut is_postponed, mut made_room) = (false, false);
     loop {
         let _ = tokio::time::timeout(LOOK_INTERVAL, inner.machine.applied_more.notified()).await;
@@ -45,11 +49,13 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
         }
         inner.receiver.forget_old();
         let bytes = inner.machine.applied_bytes.load(Ordering::Relaxed);
+        let filled = found + inner.wear.of(Cause::Entries).bytes;
         let applied = *inner.machine.applied.borrow();
         let lacks_space = matches!(inner.log.log().space(), Space::Low { .. });
         made_room &= lacks_space;
         let room_bytes = u64::from(inner.config.storage.log.segment_bytes) / ROOM_SHARE;
         let due = bytes - last_bytes >= inner.config.checkpoint_bytes
+            || (filled - last_filled >= inner.config.log_bytes && applied > last_index)
             || applied.saturating_sub(last_index) >= inner.config.checkpoint_entries
             || (lacks_space && applied > last_index && (!made_room || bytes - last_bytes >= room_bytes));
         if !due {
@@ -64,14 +70,14 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
         if postpone {
             continue;
         }
-        (last_bytes, last_index) = (bytes, applied);
+        (last_bytes, last_filled, last_index) = (bytes, filled, applied);
         let Some(through) = inner.write_checkpoint(applied).await else { continue };
-        written.push_back((through, bytes));
+        written.push_back((through, bytes, filled));
         made_room = lacks_space;
-        let keep = if lacks_space { 0 } else { inner.config.kept_log_bytes };
+        let (keep, keep_filled) = if lacks_space { (0, 0) } else { (inner.config.kept_log_bytes, inner.config.log_bytes) };
         let mut purge = None;
-        while let Some(&(index, at)) = written.front()
-            && bytes - at >= keep
+        while let Some(&(index, at, filled_at)) = written.front()
+            && (bytes - at >= keep || filled - filled_at >= keep_filled)
         {
             purge = Some(index);
             written.pop_front();

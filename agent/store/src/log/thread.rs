@@ -192,6 +192,11 @@ impl Inner {
         Ok(entries)
     }
 
+    pub(super) fn full_bytes(&self) -> u64 {
+        // The newest is the one that is being filled.
+        lock(&self.durable).segments.values().rev().skip(1).map(|segment| u64::from(segment.bytes)).sum()
+    }
+
     pub(super) fn id_at(&self, index: u64) -> Option<LogId> {
         self.id_in(&self.front(), index)
     }
