@@ -101,8 +101,8 @@ impl Build<'_> {
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn scratch(&self, name: &str, arch: Arch) -> Result<PathBuf> {
-        Ok(self.cache.shared(&format!("{name}.{arch}"))?)
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.cache.shared(name)?)
     }
 
     /// Builds `formats` for `arch`.

@@ -38,6 +38,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{FutureExt, future::BoxFuture};
 use openraft::{Raft, async_runtime::WatchReceiver};
 use shoal_store_files::{threads, wear::Wear};
 use tokio::{sync::watch, task::JoinSet};
@@ -153,7 +154,25 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]. The files are as they were, or new and empty.
-    pub async fn start(config: NodeConfig, transport: Arc<dyn Transport>, acceptor: impl Acceptor) -> Result<Self, StartError> {
+    // Boxed, and with nothing generic left, so that all of raft is compiled with this crate: as an `async fn` it would be compiled again with every
+    // program that starts a node, which is what took longest of all to compile.
+    pub fn start(
+        config: NodeConfig,
+        transport: Arc<dyn Transport>,
+        acceptor: impl Acceptor,
+    ) -> BoxFuture<'static, Result<Self, StartError>> {
+        Self::start_boxed(config, transport, Box::new(acceptor))
+    }
+
+    fn start_boxed(
+        config: NodeConfig,
+        transport: Arc<dyn Transport>,
+        acceptor: Box<dyn Acceptor>,
+    ) -> BoxFuture<'static, Result<Self, StartError>> {
+        Self::start_on(config, transport, acceptor).boxed()
+    }
+
+    async fn start_on(config: NodeConfig, transport: Arc<dyn Transport>, acceptor: Box<dyn Acceptor>) -> Result<Self, StartError> {
         let raft_config = Arc::new(timings::raft_config(&config)?);
         let member = config.identity.member;
         if let Begin::Found(voters) = &config.begin
@@ -210,7 +229,11 @@ impl Node {
     }
 
     /// Ends the node in order: nothing is answered any more, and the files are closed. Everybody who waits is told that it has stopped.
-    pub async fn shutdown(&self) {
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        self.shut_down().boxed()
+    }
+
+    async fn shut_down(&self) {
         self.inner.end(Ended::Shutdown);
         let mut tasks = std::mem::take(&mut *self.tasks.lock().expect("nobody panics while holding tasks"));
         tasks.shutdown().await;

@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +15,7 @@ use std::{
 };
 
 use axum::Router;
+use futures_util::{FutureExt, future::BoxFuture};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -72,11 +73,20 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` returns, and then [a little longer](SHUTDOWN_GRACE) so that requests under way are answered.
-pub async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, shutdown: impl Future<Output = ()>) {
+// Boxed, so that the protocols are compiled with this crate and not with every program that serves.
+pub fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> BoxFuture<'static, ()> {
+    serve_until(listener, tls, router, shutdown.boxed()).boxed()
+}
+
+async fn serve_until(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, mut shutdown: BoxFuture<'static, ()>) {
     let tls = tls.map(TlsAcceptor::from);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,

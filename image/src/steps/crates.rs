@@ -35,7 +35,8 @@ pub fn crates(build: &Build<'_>, arch: Arch) -> Result<Built> {
         key = key.with("path", path.as_os_str().as_encoded_bytes()).with("source", digest.to_string().as_bytes());
     }
     build.step(&format!("crates.{arch}"), key, |dir| {
-        let target = build.scratch("crates", arch)?;
+        // One for all architectures: macros and build scripts are compiled for the build machine, and only once.
+        let target = build.scratch("crates")?;
         let toolchain = build.tools.rust()?;
         toolchain.fetch(workspace, &[arch], build.offline, &mut |_| ())?;
         let binaries: Vec<(&str, &str)> = recipe.crates.iter().map(|binary| (binary.package.as_str(), binary.binary.as_str())).collect();

@@ -37,7 +37,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const APPENDS_QUEUED: usize = 16;
 
 /// Answers peers until the node has ended.
-pub(crate) async fn serve(inner: Arc<Inner>, mut acceptor: impl Acceptor) {
+pub(crate) async fn serve(inner: Arc<Inner>, mut acceptor: Box<dyn Acceptor>) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut tasks = JoinSet::new();
     loop {
