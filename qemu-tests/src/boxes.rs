@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use shoal_contract::Arch;
 use shoal_lab::{Disk, Firmware, Format, Lab, Machine, Vm};
 
-use crate::images::{self, Image};
+use crate::images::Image;
 use crate::words;
 
 /// How long a box may take to the next word. Emulated on a busy machine, a boot up to containers takes minutes; this only ends what hangs.
@@ -71,29 +71,24 @@ pub async fn raw_disk(lab: &Lab, image: &Image) -> Result<Disk> {
     Ok(disk)
 }
 
-/// Boots `machine` until its container has said hello, or, where the image has none ([`images::recipe`]), all its services are ready.
+/// Boots `machine` from `image` until it [has come up](comes_up).
 ///
 /// # Errors
 /// If the box does not come to it.
-pub async fn boots(lab: &Lab, machine: Machine, state: State) -> Result<Vm> {
+pub async fn boots(lab: &Lab, image: &Image, machine: Machine, state: State) -> Result<Vm> {
     let mut vm = Vm::start(machine, lab).await?;
-    says_hello(&mut vm, state).await?;
+    comes_up(&mut vm, image, state).await?;
     Ok(vm)
 }
 
-/// Waits until a box that was just switched on has its root, its state where it is expected, and a container that has said hello.
+/// Waits until a box that was just switched on has its root, its state where it is expected, and said the image's [last word](Image::last_word).
 ///
 /// # Errors
 /// If one of these is not said.
-pub async fn says_hello(vm: &mut Vm, state: State) -> Result<()> {
+pub async fn comes_up(vm: &mut Vm, image: &Image, state: State) -> Result<()> {
     settles_state(vm, state).await?;
     vm.console().wait_for(words::SERVICES_STARTING, DEADLINE).await?;
-    let arch = match vm.machine().arch {
-        shoal_lab::Arch::X86_64 => Arch::Amd64,
-        shoal_lab::Arch::Aarch64 => Arch::Arm64,
-    };
-    let last = if images::recipe(arch) == images::RECIPE { words::HELLO } else { words::ALL_READY };
-    vm.console().wait_for(last, DEADLINE).await?;
+    vm.console().wait_for(image.last_word(), DEADLINE).await?;
     Ok(())
 }
 

@@ -18,12 +18,12 @@ use shoal_contract::Arch;
 use shoal_lab::Qemu;
 use shoal_recipe::model::Format;
 
-use crate::full_matrix;
+use crate::{full_matrix, words};
 
 /// The recipe that is booted.
 pub const RECIPE: &str = "test";
-/// The recipe that is booted in its place where [`full_matrix`] is not asked for and Kubernetes would have to be compiled for one more architecture.
-pub const SMALL_RECIPE: &str = "base";
+/// The recipe that is booted in its place where [`full_matrix`] is not asked for: the same without Kubernetes and containers.
+pub const BARE_RECIPE: &str = "bare";
 /// Names another cache than the user's.
 const CACHE_VARIABLE: &str = "SHOAL_CACHE";
 
@@ -32,9 +32,11 @@ const CACHE_VARIABLE: &str = "SHOAL_CACHE";
 pub struct Image {
     /// Its architecture.
     pub arch: Arch,
+    /// The recipe it was built from.
+    pub recipe: &'static str,
     /// The raw disk image.
     pub disk: PathBuf,
-    /// The hybrid ISO; there is none for arm64 because no test boots it.
+    /// The hybrid ISO, where a test boots it.
     pub iso: Option<PathBuf>,
     /// The UKI, which is the whole live system in one EFI program.
     pub uki: PathBuf,
@@ -46,28 +48,48 @@ pub struct Image {
     pub command_line: String,
 }
 
+impl Image {
+    /// The last word of a boot that has gone well: a container's hello, or, where the image has no containers, that all services are ready.
+    #[must_use]
+    pub fn last_word(&self) -> &'static str {
+        if self.recipe == RECIPE { words::HELLO } else { words::ALL_READY }
+    }
+}
+
 /// What a build left, for all tests of the process.
 type Once<T> = OnceLock<Result<T, String>>;
 
-/// The recipe whose image is booted on `arch`: what CI runs of arm64 is a box without containers, because compiling Kubernetes a second time
-/// takes as long as all boots.
-#[must_use]
-pub fn recipe(arch: Arch) -> &'static str {
-    if arch == Arch::Arm64 && !full_matrix() { SMALL_RECIPE } else { RECIPE }
-}
-
-/// The image for `arch`.
+/// The image for `arch`, with containers. What CI runs of arm64 is the [bare](bare) one, because compiling Kubernetes a second time takes as long as
+/// all boots.
 ///
 /// # Errors
 /// If it cannot be built; for all tests the same.
 pub fn image(arch: Arch) -> Result<&'static Image> {
     static AMD64: Once<Image> = OnceLock::new();
     static ARM64: Once<Image> = OnceLock::new();
+    match arch {
+        Arch::Amd64 => shared(&AMD64, || build(RECIPE, arch)),
+        Arch::Arm64 if full_matrix() => shared(&ARM64, || build(RECIPE, arch)),
+        Arch::Arm64 => bare(arch),
+    }
+}
+
+/// The image for promises in which containers have no part: without them where [`full_matrix`] is not asked for, because most of a boot's time is
+/// theirs.
+///
+/// # Errors
+/// If it cannot be built; for all tests the same.
+pub fn bare(arch: Arch) -> Result<&'static Image> {
+    static AMD64: Once<Image> = OnceLock::new();
+    static ARM64: Once<Image> = OnceLock::new();
+    if full_matrix() {
+        return image(arch);
+    }
     let once = match arch {
         Arch::Amd64 => &AMD64,
         Arch::Arm64 => &ARM64,
     };
-    shared(once, || build(arch).with_context(|| format!("the image of recipe {} for {arch} cannot be built", recipe(arch))))
+    shared(once, || build(BARE_RECIPE, arch))
 }
 
 /// The pinned QEMU.
@@ -106,16 +128,18 @@ fn shared<T>(once: &'static Once<T>, make: impl FnOnce() -> Result<T>) -> Result
     once.get_or_init(|| make().map_err(|error| format!("{error:?}"))).as_ref().map_err(|reason| anyhow!(reason.clone()))
 }
 
-fn build(arch: Arch) -> Result<Image> {
-    let project = Project::open(recipe(arch))?;
-    let formats: &[Format] = match arch {
-        Arch::Amd64 => &[Format::Img, Format::Iso],
-        Arch::Arm64 => &[Format::Img],
-    };
+fn build(recipe: &'static str, arch: Arch) -> Result<Image> {
+    build_formats(recipe, arch).with_context(|| format!("the image of recipe {recipe} for {arch} cannot be built"))
+}
+
+fn build_formats(recipe: &'static str, arch: Arch) -> Result<Image> {
+    let project = Project::open(recipe)?;
+    let formats: &[Format] = if arch == Arch::Amd64 && recipe == RECIPE { &[Format::Img, Format::Iso] } else { &[Format::Img] };
     session()?.with_build(&project, &[arch], BUILD_TOOLS, |build| {
         let artifacts = build.run(arch, formats)?;
         Ok(Image {
             arch,
+            recipe,
             disk: artifacts.disk.context("the build gave no disk image")?.path(DISK_FILE),
             iso: artifacts.iso.map(|iso| iso.path(ISO_FILE)),
             uki: artifacts.uki.path(UKI_FILE),

@@ -5,9 +5,9 @@
 //!
 //! | module | what it gives |
 //! |---|---|
-//! | [`images`] | the images of `recipes/test.toml` and the pinned QEMU, built once per process |
+//! | [`images`] | the images of `recipes/test.toml` and `recipes/bare.toml`, and the pinned QEMU, built once per process |
 //! | [`words`] | what a box says, word for word |
-//! | [`boxes`] | disks and machines to boot them in, and waiting for a container's hello |
+//! | [`boxes`] | disks and machines to boot them in, and waiting until they have come up |
 //! | [`chance`] | numbers from a seed, for tests that try many moments |
 //! | [`state`] | a look at the state partition of a box that is off |
 //!

@@ -7,7 +7,7 @@ use shoal_contract::Arch;
 fn kernel_boots(arch: Arch) {
     hold(&format!("kernel_boots_{}", label(arch)), async |lab| {
         let image = images::image(arch)?;
-        boots(lab, boxes::machine(image).firmware(boxes::kernel(image, "")), State::InRam).await.map(drop)
+        boots(lab, image, boxes::machine(image).firmware(boxes::kernel(image, "")), State::InRam).await.map(drop)
     });
 }
 

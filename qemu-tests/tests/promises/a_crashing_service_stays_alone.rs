@@ -1,6 +1,6 @@
 //! A service that crashes in a loop is started again with growing delays; the rest of the box neither waits for it nor goes down with it.
 
-use qemu_tests::boxes::{self, State, says_hello, switches_off};
+use qemu_tests::boxes::{self, State, comes_up, switches_off};
 use qemu_tests::{hold, images, words};
 use shoal_contract::Arch;
 use shoal_lab::Vm;
@@ -19,7 +19,7 @@ fn and_is_started_again_ever_later() {
         let mut vm =
             Vm::start(boxes::machine(image).firmware(boxes::kernel(image, &format!("{} {CRASH}", boxes::STATE_IN_RAM))), lab).await?;
         vm.console().forbid(words::REBOOTING);
-        says_hello(&mut vm, State::InRam).await?;
+        comes_up(&mut vm, image, State::InRam).await?;
         let lines = vm.console().lines();
         let mut crashes = lines.iter().filter_map(|line| line.split_once(STARTED_AGAIN)).map(|(_, delay)| delay.to_owned());
         for expected in DELAYS {

@@ -7,7 +7,7 @@ use shoal_lab::Vm;
 
 fn is_reset(name: &str, fault: &str) {
     hold(name, async |lab| -> Result<()> {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let machine =
             boxes::machine(image).firmware(boxes::kernel(image, &format!("{} shoal.fault={fault}", boxes::STATE_IN_RAM))).watchdog();
         let mut vm = Vm::start(machine, lab).await?;

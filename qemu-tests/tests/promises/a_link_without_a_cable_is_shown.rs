@@ -11,7 +11,7 @@ const NIC: usize = 0;
 #[test]
 fn until_it_is_plugged_in() {
     hold("unplugged", async |lab| -> Result<()> {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let mut vm = Vm::start(boxes::machine(image).firmware(boxes::kernel(image, boxes::STATE_IN_RAM)), lab).await?;
         // Long before the kernel looks.
         vm.qmp().set_link(NIC, false).await?;
@@ -28,7 +28,7 @@ fn until_it_is_plugged_in() {
 #[test]
 fn and_none_where_there_is_none() {
     hold("no_link", async |lab| -> Result<()> {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let machine = Machine { nics: Vec::new(), ..boxes::machine(image) };
         let mut vm = Vm::start(machine.firmware(boxes::kernel(image, boxes::STATE_IN_RAM)), lab).await?;
         vm.console().forbid(words::NO_CARRIER);

@@ -7,7 +7,7 @@ use shoal_lab::Vm;
 #[test]
 fn with_services_running() {
     hold("panicked_init", async |lab| {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let mut vm = Vm::start(
             boxes::machine(image).firmware(boxes::kernel(image, &format!("{} shoal.fault=panic-init", boxes::STATE_IN_RAM))),
             lab,

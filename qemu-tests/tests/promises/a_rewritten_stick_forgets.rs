@@ -4,7 +4,7 @@
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Result, ensure};
-use qemu_tests::boxes::{self, State, says_hello, settles_state, switches_off};
+use qemu_tests::boxes::{self, State, comes_up, settles_state, switches_off};
 use qemu_tests::images::Image;
 use qemu_tests::state::StateFs;
 use qemu_tests::{hold, images, words};
@@ -32,7 +32,7 @@ fn dd(image: &Image, disk: &Disk) -> Result<()> {
 #[test]
 fn and_makes_a_new_state_partition() {
     hold("rewritten_stick", async |lab| {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let disk = boxes::raw_disk(lab, image).await?;
         let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk.clone(), Bus::Usb));
         let mut vm = Vm::start(machine, lab).await?;
@@ -48,7 +48,7 @@ fn and_makes_a_new_state_partition() {
         vm.console().wait_for(words::MAKING_STATE, boxes::DEADLINE).await?;
         vm.console().allow(words::STATE_ON);
         vm.console().wait_for(words::STATE_ON, boxes::DEADLINE).await?;
-        vm.console().wait_for(words::HELLO, boxes::DEADLINE).await?;
+        vm.console().wait_for(image.last_word(), boxes::DEADLINE).await?;
         let new = StateFs::find(&disk, boxes::SMALL_DISK_BYTES)?;
         ensure!(new.uuid != old.uuid, "the old file system is still there: {new:?}");
         Ok(())
@@ -58,7 +58,7 @@ fn and_makes_a_new_state_partition() {
 #[test]
 fn but_a_stick_that_is_only_booted_again_keeps_its_state() {
     hold("kept_stick", async |lab| {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let disk = boxes::raw_disk(lab, image).await?;
         let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk.clone(), Bus::Usb));
         let mut vm = Vm::start(machine, lab).await?;
@@ -69,7 +69,7 @@ fn but_a_stick_that_is_only_booted_again_keeps_its_state() {
 
         vm.power_on().await?;
         vm.console().forbid(words::MAKING_STATE);
-        says_hello(&mut vm, State::OnMedium).await?;
+        comes_up(&mut vm, image, State::OnMedium).await?;
         let new = StateFs::find(&disk, boxes::SMALL_DISK_BYTES)?;
         ensure!(new.uuid == old.uuid, "the file system was made anew");
         Ok(())

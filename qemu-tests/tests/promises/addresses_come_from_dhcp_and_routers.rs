@@ -16,7 +16,7 @@ const PREFIX6: &str = "fd77:";
 #[test]
 fn and_are_told() {
     hold("addresses", async |lab| {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let net = Net::attach(&lab.network(boxes::NOWHERE)?, NetConfig::default()).await?;
         let mut dhcp = DhcpConfig::new(ADDRESS..=ADDRESS, 24);
         dhcp.routers = vec![net.address()];

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use qemu_tests::boxes::{self, State, says_hello, writes};
+use qemu_tests::boxes::{self, State, comes_up, writes};
 use qemu_tests::chance::Chance;
+use qemu_tests::images::Image;
 use qemu_tests::{full_matrix, hold, images, words};
 use shoal_contract::Arch;
 use shoal_lab::console::WaitError;
@@ -41,11 +42,11 @@ impl Moment {
     }
 
     /// Waits for the moment; a boot that has come to its end before is as good a moment.
-    async fn comes(&self, vm: &mut Vm) -> Result<()> {
+    async fn comes(&self, vm: &mut Vm, image: &Image) -> Result<()> {
         vm.console().wait_for(self.milestone, boxes::DEADLINE).await?;
         let until = writes(vm).await? + self.writes;
         while writes(vm).await? < until {
-            match vm.console().wait_for(words::HELLO, Duration::ZERO).await {
+            match vm.console().wait_for(image.last_word(), Duration::ZERO).await {
                 Ok(_) => break,
                 Err(WaitError::Deadline { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -56,13 +57,13 @@ impl Moment {
 }
 
 async fn interrupted(lab: &Lab, moment: Moment) -> Result<()> {
-    let image = images::image(Arch::Amd64)?;
+    let image = if moment.milestone == words::CONTAINERD_RUNS { images::image(Arch::Amd64)? } else { images::bare(Arch::Amd64)? };
     let disk = if moment.write_cache { boxes::disk(lab, image).await? } else { boxes::raw_disk(lab, image).await? };
     let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk, Bus::Virtio).slow(IOPS));
     let mut vm = Vm::start(machine, lab).await?;
-    moment.comes(&mut vm).await?;
+    moment.comes(&mut vm, image).await?;
     vm.restart().await?;
-    says_hello(&mut vm, State::OnMedium).await
+    comes_up(&mut vm, image, State::OnMedium).await
 }
 
 fn lane(lane: u64) {

@@ -10,7 +10,7 @@ fn cd_boots(name: &str, firmware: Firmware) {
     hold(name, async |lab| {
         let image = images::image(Arch::Amd64)?;
         let iso = image.iso.as_ref().context("the build gave no ISO")?;
-        boots(lab, boxes::machine(image).firmware(firmware).cdrom(iso), State::InRam).await.map(drop)
+        boots(lab, image, boxes::machine(image).firmware(firmware).cdrom(iso), State::InRam).await.map(drop)
     });
 }
 
@@ -19,7 +19,7 @@ fn stick_boots(name: &str, firmware: Firmware) {
         let image = images::image(Arch::Amd64)?;
         let stick = boxes::written(lab, image.iso.as_ref().context("the build gave no ISO")?).await?;
         let machine = boxes::machine(image).firmware(firmware).drive(Drive::new(stick, Bus::Usb));
-        boots(lab, machine, State::OnMedium).await.map(drop)
+        boots(lab, image, machine, State::OnMedium).await.map(drop)
     });
 }
 

@@ -11,6 +11,6 @@ fn x86_64_from_ahci() {
         let image = images::image(Arch::Amd64)?;
         let disk = boxes::disk(lab, image).await?;
         let machine = boxes::machine(image).firmware(Firmware::Bios).drive(Drive::new(disk, Bus::Ahci));
-        boots(lab, machine, State::OnMedium).await.map(drop)
+        boots(lab, image, machine, State::OnMedium).await.map(drop)
     });
 }

@@ -1,7 +1,8 @@
 //! A medium with damage: what can be mended is mended and its state kept; what cannot is left as it is, and the box says so and runs.
 
 use anyhow::{Result, ensure};
-use qemu_tests::boxes::{self, State, says_hello, settles_state, switches_off};
+use qemu_tests::boxes::{self, State, comes_up, settles_state, switches_off};
+use qemu_tests::images::Image;
 use qemu_tests::state::StateFs;
 use qemu_tests::{hold, images, words};
 use shoal_contract::Arch;
@@ -15,8 +16,7 @@ const SIGNATURE: &[u8] = b"EFI PART";
 const VITAL: usize = 1 << 20;
 
 /// A box that has booted once and is off.
-async fn used(lab: &Lab) -> Result<(Vm, Disk, StateFs)> {
-    let image = images::image(Arch::Amd64)?;
+async fn used(lab: &Lab, image: &Image) -> Result<(Vm, Disk, StateFs)> {
     let disk = boxes::raw_disk(lab, image).await?;
     let machine = boxes::machine(image).firmware(boxes::kernel(image, "")).drive(Drive::new(disk.clone(), Bus::Virtio));
     let mut vm = Vm::start(machine, lab).await?;
@@ -30,7 +30,8 @@ async fn used(lab: &Lab) -> Result<(Vm, Disk, StateFs)> {
 #[test]
 fn a_lost_partition_table_is_restored_from_its_copy() {
     hold("lost_table", async |lab| {
-        let (mut vm, disk, old) = used(lab).await?;
+        let image = images::bare(Arch::Amd64)?;
+        let (mut vm, disk, old) = used(lab, image).await?;
         ensure!(disk.peek(HEADER, SIGNATURE.len())? == SIGNATURE, "the table is not where it was looked for");
         disk.poke(HEADER, &[0; 512])?;
         vm.power_on().await?;
@@ -45,13 +46,14 @@ fn a_lost_partition_table_is_restored_from_its_copy() {
 #[test]
 fn a_destroyed_file_system_is_not_formatted_away() {
     hold("destroyed_state", async |lab| {
-        let (mut vm, disk, state) = used(lab).await?;
+        let image = images::bare(Arch::Amd64)?;
+        let (mut vm, disk, state) = used(lab, image).await?;
         let scratched = vec![0x5a; VITAL];
         disk.poke(state.offset, &scratched)?;
         vm.power_on().await?;
         vm.console().forbid(words::MAKING_STATE);
         vm.console().wait_for(words::STATE_IN_RAM, boxes::DEADLINE).await?;
-        vm.console().wait_for(words::HELLO, boxes::DEADLINE).await?;
+        vm.console().wait_for(image.last_word(), boxes::DEADLINE).await?;
         ensure!(disk.peek(state.offset, VITAL)? == scratched, "the damaged state was written to");
         Ok(())
     });
@@ -60,11 +62,12 @@ fn a_destroyed_file_system_is_not_formatted_away() {
 #[test]
 fn a_disk_whose_table_is_gone_altogether_is_left_alone() {
     hold("no_table", async |lab| {
-        let (mut vm, disk, _) = used(lab).await?;
+        let image = images::bare(Arch::Amd64)?;
+        let (mut vm, disk, _) = used(lab, image).await?;
         disk.poke(HEADER, &[0; 512])?;
         disk.poke(boxes::SMALL_DISK_BYTES - 512, &[0; 512])?;
         vm.power_on().await?;
         vm.console().forbid(words::MAKING_STATE);
-        says_hello(&mut vm, State::InRam).await
+        comes_up(&mut vm, image, State::InRam).await
     });
 }

@@ -35,7 +35,7 @@ fn x86_64_uefi_by_http() {
         let files = Files::new();
         files.put_file("shoal.efi", &image.uki);
         let _http = net.serve_http(HTTP_PORT, files)?;
-        boots(lab, boxes::machine(image).memory(MEMORY).network_boot(NetworkBoot::Http), State::InRam).await.map(drop)
+        boots(lab, image, boxes::machine(image).memory(MEMORY).network_boot(NetworkBoot::Http), State::InRam).await.map(drop)
     });
 }
 
@@ -56,6 +56,6 @@ fn x86_64_bios_by_ipxe() {
         let _tftp = net.serve_tftp(files.clone())?;
         let _http = net.serve_http(HTTP_PORT, files)?;
         let machine = boxes::machine(image).memory(MEMORY).firmware(Firmware::Bios).network_boot(NetworkBoot::Pxe);
-        boots(lab, machine, State::InRam).await.map(drop)
+        boots(lab, image, machine, State::InRam).await.map(drop)
     });
 }

@@ -38,7 +38,7 @@ fn of_arm64() {
 #[test]
 fn of_a_box_that_waits_for_its_medium() {
     hold("power_button_while_waiting", async |lab| {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let mut vm = Vm::start(boxes::machine(image).firmware(boxes::kernel(image, "")), lab).await?;
         vm.console().wait_for(words::WAITING_FOR_MEDIUM, boxes::DEADLINE).await?;
         vm.console().forbid(words::SERVICES_STARTING);
@@ -49,7 +49,7 @@ fn of_a_box_that_waits_for_its_medium() {
 #[test]
 fn of_a_box_that_makes_its_state_partition() {
     hold("power_button_while_making_state", async |lab| {
-        let image = images::image(Arch::Amd64)?;
+        let image = images::bare(Arch::Amd64)?;
         let disk = boxes::disk(lab, image).await?;
         let drive = Drive::new(disk, Bus::Virtio).slow(SLOW_IOPS);
         let mut vm = Vm::start(boxes::machine(image).firmware(boxes::kernel(image, "")).drive(drive), lab).await?;

@@ -9,7 +9,7 @@ fn uefi_boots(arch: Arch, bus: Bus) {
     hold(&format!("uefi_boots_{}_{bus:?}", label(arch)), async |lab| {
         let image = images::image(arch)?;
         let disk = boxes::disk(lab, image).await?;
-        boots(lab, boxes::machine(image).drive(Drive::new(disk, bus)), State::OnMedium).await.map(drop)
+        boots(lab, image, boxes::machine(image).drive(Drive::new(disk, bus)), State::OnMedium).await.map(drop)
     });
 }
 
