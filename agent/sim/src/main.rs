@@ -7,6 +7,7 @@ use std::{
 
 use clap::Parser;
 use shoal_sim::{Plan, run};
+use tracing_subscriber::{filter::Targets, prelude::*};
 
 /// Simulates clusters of the replicated store with everything that goes wrong.
 #[derive(Debug, Parser)]
@@ -31,7 +32,18 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    let said = std::env::var("RUST_LOG").unwrap_or_default();
+    let levels = match said.parse::<Targets>() {
+        Ok(levels) => levels,
+        Err(error) => {
+            eprintln!(
+                "RUST_LOG={said}: {error}; write a level, as in RUST_LOG=debug, or levels of crates, as in RUST_LOG=shoal_cluster=debug,openraft=info"
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(levels);
+    tracing_subscriber::registry().with(lines).init();
     let began = Instant::now();
     let (mut asked, mut answered) = (0, 0);
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {

@@ -32,15 +32,33 @@ const CHECKPOINT_BYTES_BESIDES: u64 = 8 << 20;
 /// freed: with each further entry another would wear the medium out, and free nothing.
 const ROOM_SHARE: u64 = 8;
 
+/// How far a member has come since it was started.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    /// Entries of the log that are applied, of all time.
+    entries: u64,
+    /// Bytes of what was applied.
+    applied_bytes: u64,
+    /// Bytes of the log's files that were filled, with those that the start found.
+    filled_bytes: u64,
+}
+
+/// A checkpoint that is written.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    /// Index of the last entry in it.
+    through: u64,
+    /// What had been reached when it was begun.
+    at: Reached,
+}
+
 /// Has checkpoints written when enough was applied, and the log purged when enough was written.
 pub(super) async fn checkpoints(inner: Arc<Inner>) {
-    // Where checkpoints go to, and how many bytes had been applied, and filled in the log's files, by then.
-    let mut written: VecDeque<(u64, u64, u64)> = VecDeque::new();
-    let (mut last_bytes, mut last_index) = (0, inner.machine.checkpoint_index().await);
     // What a start found was filled before, and nobody knows how much of it since the checkpoint that it found: all of it, so that the log stays
     // small however short the lives of its member are.
-    let (found, mut last_filled) = (inner.log.log().full_bytes(), 0);
-    written.extend(last_index.checked_sub(1).map(|through| (through, 0, 0)));
+    let found = inner.log.log().full_bytes();
+    let mut last = Reached { entries: inner.machine.checkpoint_index().await, applied_bytes: 0, filled_bytes: 0 };
+    let mut written: VecDeque<Written> = last.entries.checked_sub(1).map(|through| Written { through, at: last }).into_iter().collect();
     let (mut is_postponed, mut made_room) = (false, false);
     loop {
         let _ = tokio::time::timeout(LOOK_INTERVAL, inner.machine.applied_more.notified()).await;
@@ -48,20 +66,24 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
             return;
         }
         inner.receiver.forget_old();
-        let bytes = inner.machine.applied_bytes.load(Ordering::Relaxed);
-        let filled = found + inner.wear.of(Cause::Entries).bytes;
-        let applied = *inner.machine.applied.borrow();
+        let now = Reached {
+            entries: *inner.machine.applied.borrow(),
+            applied_bytes: inner.machine.applied_bytes.load(Ordering::Relaxed),
+            filled_bytes: found + inner.wear.of(Cause::Entries).bytes,
+        };
+        let (applied, filled) = (now.applied_bytes - last.applied_bytes, now.filled_bytes - last.filled_bytes);
+        let is_new = now.entries > last.entries;
         let lacks_space = matches!(inner.log.log().space(), Space::Low { .. });
         made_room &= lacks_space;
         let room_bytes = u64::from(inner.config.storage.log.segment_bytes) / ROOM_SHARE;
-        let due = bytes - last_bytes >= inner.config.checkpoint_bytes
-            || (filled - last_filled >= inner.config.log_bytes && applied > last_index)
-            || applied.saturating_sub(last_index) >= inner.config.checkpoint_entries
-            || (lacks_space && applied > last_index && (!made_room || bytes - last_bytes >= room_bytes));
+        let due = applied >= inner.config.checkpoint_bytes
+            || (filled >= inner.config.log_bytes && is_new)
+            || now.entries.saturating_sub(last.entries) >= inner.config.checkpoint_entries
+            || (lacks_space && is_new && (!made_room || applied >= room_bytes));
         if !due {
             continue;
         }
-        let needed = needed_bytes(bytes - last_bytes, inner.machine.checkpointer.removals().await, inner.machine.checkpointer.file_bytes());
+        let needed = needed_bytes(applied, inner.machine.checkpointer.removals().await, inner.machine.checkpointer.file_bytes());
         let postpone = !inner.has_space(needed);
         if postpone && !is_postponed {
             tracing::warn!(needed, "there is no room for a checkpoint, which is written when there is some: free some space");
@@ -70,16 +92,16 @@ pub(super) async fn checkpoints(inner: Arc<Inner>) {
         if postpone {
             continue;
         }
-        (last_bytes, last_filled, last_index) = (bytes, filled, applied);
-        let Some(through) = inner.write_checkpoint(applied).await else { continue };
-        written.push_back((through, bytes, filled));
+        last = now;
+        let Some(through) = inner.write_checkpoint(now.entries).await else { continue };
+        written.push_back(Written { through, at: now });
         made_room = lacks_space;
         let (keep, keep_filled) = if lacks_space { (0, 0) } else { (inner.config.kept_log_bytes, inner.config.log_bytes) };
         let mut purge = None;
-        while let Some(&(index, at, filled_at)) = written.front()
-            && (bytes - at >= keep || filled - filled_at >= keep_filled)
+        while let Some(&Written { through, at }) = written.front()
+            && (now.applied_bytes - at.applied_bytes >= keep || now.filled_bytes - at.filled_bytes >= keep_filled)
         {
-            purge = Some(index);
+            purge = Some(through);
             written.pop_front();
         }
         if let Some(index) = purge
