@@ -10,8 +10,8 @@ use crate::machine::{Arch, Bus, Drive, Firmware, Machine, NetworkBoot};
 use crate::qemu::Qemu;
 
 /// The x86-64 that is emulated: all that the emulator can do, but what makes it slow. Without five-level page tables it walks one level less at each
-/// miss. Without ERMS and FSRM ("`rep movsb` is fast") the guest's kernel copies and clears memory by words and not byte by byte, which is what each
-/// step costs in an emulator: a box has its first container running after 57 s instead of 104 s.
+/// miss. Without ERMS and FSRM ("`rep movsb` is fast") the guest's kernel copies and clears memory by words: byte by byte, each byte is a step of
+/// the emulator (docs/design/0014-what-ci-costs.md).
 const TCG_CPU: &str = "max,la57=off,erms=off,fsrm=off";
 
 /// Where one run of a box is connected.
