@@ -9,6 +9,12 @@ pub(crate) trait Init1 {
     /// All services.
     fn list_services(&self) -> zbus::Result<Vec<Row>>;
 
+    /// Makes a service run.
+    fn start_service(&self, name: &str) -> zbus::Result<()>;
+
+    /// Stops a service and starts it again.
+    fn restart_service(&self, name: &str) -> zbus::Result<()>;
+
     /// Shows on the console how well the box is.
     fn set_health(&self, severity: &str, text: &str) -> zbus::Result<()>;
 
@@ -19,6 +25,10 @@ pub(crate) trait Init1 {
     /// Version of the image.
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
+
+    /// When the image was built, in seconds since 1970.
+    #[zbus(property)]
+    fn build_time(&self) -> zbus::Result<i64>;
 
     /// `persistent`, or `ram: ` and why.
     #[zbus(property)]

@@ -1,41 +1,78 @@
 //! The node agent of a Shoal box.
 //!
-//! It connects to PID 1 over D-Bus, says that it is ready (sd_notify(3)), watches the services, and tells PID 1 how well the box is,
-//! for the console. It decides nothing about services: PID 1 restarts them. When PID 1 cannot be reached it ends with an error; PID 1
-//! starts it again, and reboots the box when that does not help (`give-up = { action = "reboot" }` in its recipe).
+//! It connects to PID 1 over D-Bus, says that it is ready (sd_notify(3)), watches the services and tells PID 1 how well the box is, for the console;
+//! and it makes the box a Kubernetes node: it decides by `shoal-plane` what runs, keeps the cluster's authorities and certificates, writes what
+//! the plan says, and asks PID 1 to start what has changed. PID 1 keeps it running: restarts are PID 1's. When PID 1 cannot be reached it ends
+//! with an error; PID 1 starts it again, and reboots the box when that does not help (`give-up = { action = "reboot" }` in its recipe).
 //!
-//! One task, one loop: a change of a service comes in, [`health::judge`] decides, and what is new goes out.
+//! | task | does |
+//! |---|---|
+//! | [`watch`] | a change of a service comes in, [`health::judge`] decides, and what is new goes out |
+//! | [`cluster::run`] | looks at the node's addresses; plan, certificates, files, services |
+//!
+//! Two more commands work anywhere: `shoal-agent plan` prints a plan, and `shoal-agent run UNIT` becomes a planned unit's program; PID 1 starts the
+//! services of Kubernetes by it.
 
+mod cluster;
 mod health;
 mod init;
 mod memory;
 
 use anyhow::Context;
+use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
 
+use crate::cluster::command::PlanCommand;
+use crate::cluster::launch::RunCommand;
 use crate::health::{Health, Service, Severity};
 use crate::init::Init1Proxy;
 use crate::memory::Memory;
 
-fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).init();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?.block_on(run())
+/// The node agent of a Shoal box. Without a command it serves the box, started by PID 1.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-async fn run() -> anyhow::Result<()> {
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print what would run on a node.
+    Plan(PlanCommand),
+    /// Become the program of a planned unit.
+    Run(RunCommand),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Some(Command::Plan(command)) => command.run(),
+        Some(Command::Run(command)) => command.run().map(|never| match never {}),
+        None => {
+            tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).init();
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?.block_on(serve())
+        }
+    }
+}
+
+async fn serve() -> anyhow::Result<()> {
     let connection = zbus::Connection::system()
         .await
         .context("cannot reach PID 1 on the system bus; this agent runs on a Shoal box, started by its init")?;
     let init = Init1Proxy::new(&connection).await.context("PID 1 does not answer as org.shoal.Init1")?;
-    // Subscribed before the first look, so that no change is lost between them.
-    let mut changes = init.receive_service_changed().await.context("cannot watch the services")?;
     let (image, version, state) = (init.image().await?, init.version().await?, init.state_medium().await?);
     tracing::info!("{image} {version}, state {state}");
-    notify_ready().context("cannot say that the agent is ready")?;
+    tokio::try_join!(watch(&init), cluster::run(&init)).map(drop)
+}
 
+/// Tells PID 1 how well the box is, whenever a service changes.
+async fn watch(init: &Init1Proxy<'_>) -> anyhow::Result<()> {
+    // Subscribed before the first look, so that no change is lost between them.
+    let mut changes = init.receive_service_changed().await.context("cannot watch the services")?;
+    notify_ready().context("cannot say that the agent is ready")?;
     let mut told = None;
     loop {
-        tell(&init, &mut told).await?;
+        tell(init, &mut told).await?;
         changes.next().await.context("the connection to PID 1 has ended")?;
     }
 }

@@ -8,7 +8,7 @@ use common::{MINIMAL, rendered, resolved, try_resolve};
 use proptest::prelude::*;
 use shoal_contract::Service;
 use shoal_contract::boot::{Arch, Level};
-use shoal_contract::service::{GiveUp, GiveUpAction, Kind, Limits, Ready, Restart, StopSignal};
+use shoal_contract::service::{GiveUp, GiveUpAction, Kind, Limits, Ready, Restart, Start, StopSignal};
 use shoal_recipe::Recipe;
 use shoal_recipe::model::{Content, Depends, File, OciImage, Package};
 
@@ -55,6 +55,7 @@ fn service() -> impl Strategy<Value = Service> {
             name,
             exec,
             kind: if flag { Kind::Oneshot } else { Kind::Daemon },
+            start: if flag { Start::Asked } else { Start::Boot },
             after: Vec::new(),
             ready,
             ready_timeout_ms: 1,

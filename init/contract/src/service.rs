@@ -30,6 +30,9 @@ pub struct Service {
     /// A daemon runs until it is stopped; a oneshot is done when it has exited with 0.
     #[serde(default)]
     pub kind: Kind,
+    /// Who starts it first.
+    #[serde(default)]
+    pub start: Start,
     /// Services that must be ready (a oneshot: done) before this one starts. At shutdown this one is stopped before them.
     #[serde(default)]
     pub after: Vec<String>,
@@ -72,6 +75,17 @@ pub enum Kind {
     Daemon,
     /// Is done when it has exited with 0.
     Oneshot,
+}
+
+/// Who starts a service first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// PID 1, at boot.
+    #[default]
+    Boot,
+    /// Whoever asks for it on the bus (the agent, which knows its arguments only at run time). Until then it is stopped, and nobody waits for it.
+    Asked,
 }
 
 /// When a daemon counts as ready.
@@ -257,6 +271,7 @@ mod tests {
         let services = parse("[[service]]\nname = \"a\"\nexec = [\"/bin/a\"]\n").unwrap();
         let service = &services.services[0];
         assert_eq!((service.kind, service.restart, service.stop_timeout_ms), (Kind::Daemon, Restart::Always, 10_000));
+        assert_eq!(service.start, Start::Boot);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! | Stopping | asked to stop, then killed | one, or being made | Stopped, Waiting (restart), Backoff or Failed (never became ready) |
 //! | Backoff | failed; waits for the restart | none | Waiting |
 //! | Failed | failed, and is left so | none | Waiting (request) |
-//! | Stopped | was stopped, or ended and is not restarted | none | Waiting (request) |
+//! | Stopped | was stopped, or ended and is not restarted, or was never asked for (`start = "asked"`) | none | Waiting (request) |
 //!
 //! What it starts after is asked about only on the way from Waiting to Starting: a service that runs goes on running when
 //! something it needs is restarted below it, as clients of containerd and of the bus do.
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use shoal_contract::Service;
 use shoal_contract::boot::Level;
-use shoal_contract::service::{GiveUpAction, Kind, Ready, Restart, StopSignal};
+use shoal_contract::service::{GiveUpAction, Kind, Ready, Restart, Start, StopSignal};
 
 use crate::now::Now;
 use crate::order::ServiceId;
@@ -139,7 +139,8 @@ pub(crate) struct Out<'a> {
 
 impl Unit {
     pub(crate) fn new(id: ServiceId, spec: Service, now: Now) -> Self {
-        Self { id, spec, phase: Phase::Waiting, since: now, started: now, spawns: 0, history: History::default(), detail: String::new() }
+        let phase = if spec.start == Start::Boot { Phase::Waiting } else { Phase::Stopped };
+        Self { id, spec, phase, since: now, started: now, spawns: 0, history: History::default(), detail: String::new() }
     }
 
     /// The number by which effects name it.
@@ -209,6 +210,12 @@ impl Unit {
             Phase::Stopping { stage, .. } => stage != Stage::Stuck,
             _ => false,
         }
+    }
+
+    /// Whether it waits for somebody to ask for it: a boot is complete without it.
+    #[must_use]
+    pub fn is_unasked(&self) -> bool {
+        self.spec.start == Start::Asked && self.spawns == 0 && matches!(self.phase, Phase::Stopped)
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

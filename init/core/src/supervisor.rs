@@ -159,10 +159,10 @@ impl Supervisor {
         &self.units
     }
 
-    /// Whether every service runs or is done.
+    /// Whether every service runs or is done; those that nobody has asked for yet do not count.
     #[must_use]
     pub fn all_ready(&self) -> bool {
-        self.units.iter().all(Unit::is_ready)
+        self.units.iter().all(|unit| unit.is_ready() || unit.is_unasked())
     }
 
     /// The shutdown under way.

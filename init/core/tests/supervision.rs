@@ -410,3 +410,24 @@ fn the_box_is_rebooted_when_a_service_that_it_cannot_do_without_is_given_up() {
     let effects = supervisor.handle(Now::default(), Input::NoChildren);
     assert!(effects.contains(&Effect::Act(Ending::Reboot)), "{effects:?}");
 }
+
+#[test]
+fn a_service_that_is_to_be_asked_for_waits_for_that_and_nobody_waits_for_it() {
+    let services = Services::parse(
+        "[[service]]\nname = \"store\"\nexec = [\"/s\"]\nstart = \"asked\"\n[[service]]\nname = \"after\"\nexec = [\"/a\"]\nstart = \"asked\"\nafter = [\"store\"]\n",
+    )
+    .unwrap();
+    let now = Now::at(Duration::from_secs(5));
+    let mut supervisor = Supervisor::new(services, now);
+    assert!(supervisor.handle(now, Input::Timer).iter().all(|effect| !matches!(effect, Effect::Spawn { .. })));
+    assert!(supervisor.all_ready(), "a boot is complete without what nobody asked for");
+
+    let (store, after) = (supervisor.find("store").unwrap(), supervisor.find("after").unwrap());
+    let spawned = |effects: Vec<Effect>| {
+        effects.into_iter().filter_map(|effect| if let Effect::Spawn { id } = effect { Some(id) } else { None }).collect::<Vec<_>>()
+    };
+    assert!(spawned(supervisor.handle(now, Input::Start(after))).is_empty(), "its order holds for it, too");
+    assert!(!supervisor.all_ready());
+    assert_eq!(spawned(supervisor.handle(now, Input::Start(store))), [store]);
+    assert_eq!(spawned(supervisor.handle(now, Input::Spawned { id: store, pid: 7 })), [after]);
+}

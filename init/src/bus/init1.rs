@@ -93,6 +93,12 @@ impl Init1 {
         &self.facts.version
     }
 
+    /// When the image was built, in seconds since 1970.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn build_time(&self) -> i64 {
+        self.facts.build_time
+    }
+
     /// `persistent`, or `ram: ` and why.
     #[zbus(property(emits_changed_signal = "const"))]
     fn state_medium(&self) -> &str {

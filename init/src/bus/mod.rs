@@ -58,6 +58,8 @@ pub(crate) struct Facts {
     pub(crate) image: String,
     /// Its version.
     pub(crate) version: String,
+    /// When it was built, in seconds since 1970.
+    pub(crate) build_time: i64,
     /// `persistent`, or `ram: ` and the reason.
     pub(crate) state_medium: String,
     /// Set when a shutdown has begun.

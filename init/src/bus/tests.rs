@@ -18,7 +18,13 @@ fn serve() -> Served {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("bus/socket");
     let (sender, requests) = mpsc::channel(8);
-    let facts = Facts { image: "test (amd64)".into(), version: "1".into(), state_medium: "persistent".into(), going_down: Arc::default() };
+    let facts = Facts {
+        image: "test (amd64)".into(),
+        version: "1".into(),
+        build_time: 1,
+        state_medium: "persistent".into(),
+        going_down: Arc::default(),
+    };
     let bus = Bus::listen(&path, facts, sender).unwrap();
     Served { address: format!("unix:path={}", path.display()), _directory: directory, bus, requests }
 }

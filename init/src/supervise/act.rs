@@ -120,7 +120,7 @@ impl Loop {
             None if self.up => Activity::Running,
             None => {
                 let ready = units.iter().filter(|unit| matches!(unit.state(), State::Running | State::Done)).count();
-                Activity::Starting { ready, of: units.len() }
+                Activity::Starting { ready, of: units.iter().filter(|unit| !unit.is_unasked()).count() }
             }
         };
         let unwell = self.supervisor.unwell();

@@ -145,7 +145,7 @@ async fn run_at(handoff: Handoff, places: Places, console: Console) -> Ending {
         StateMedium::Ram { reason } => (format!("ram: {reason}"), format!("in RAM, lost with the power: {reason}")),
     };
     let going_down = Arc::new(AtomicBool::new(false));
-    let facts = bus::Facts { image, version: boot.image.version.clone(), state_medium, going_down };
+    let facts = bus::Facts { image, version: boot.image.version.clone(), build_time: boot.image.epoch, state_medium, going_down };
     let bus = Bus::listen(&places.bus, facts, requests).map_err(|error| troubles.push(format!("no bus, so no agent: {error}"))).ok();
     let groups = places.slice.as_deref().and_then(|slice| {
         let groups = Groups::new(slice);

@@ -1,7 +1,7 @@
 //! Services that PID 1 runs.
 
 use shoal_contract::boot::Level;
-use shoal_contract::service::{GiveUp, GiveUpAction, Kind, Limits, Ready, Restart, StopSignal};
+use shoal_contract::service::{GiveUp, GiveUpAction, Kind, Limits, Ready, Restart, Start, StopSignal};
 use shoal_contract::{Service, Services};
 
 use crate::problem::{Problem, Report};
@@ -60,6 +60,7 @@ fn service(name: &str, mut fields: Fields<'_, '_>, context: &Context) -> Service
         exec: fields.required("exec", "[\"/usr/bin/x\"]", exec),
         environment: fields.or("environment", Default::default(), read::text_table),
         kind: fields.or("kind", Kind::Daemon, read::choice(&[("daemon", Kind::Daemon), ("oneshot", Kind::Oneshot)])),
+        start: fields.or("start", Start::Boot, read::choice(&[("boot", Start::Boot), ("asked", Start::Asked)])),
         after: fields.or("after", Vec::new(), read::list(read::reference("service", &context.services))),
         ready: fields.or("ready", Ready::Started, ready),
         ready_timeout_ms: fields.or("ready-timeout", READY_TIMEOUT_MS, read::parsed(scalar::duration_ms)),
