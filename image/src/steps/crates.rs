@@ -67,18 +67,31 @@ pub fn initramfs_binaries(build: &Build<'_>, crates: &Built) -> Result<Vec<(Stri
     binaries.map(|binary| Ok((binary.path.clone(), crates.read(&format!("{INITRAMFS_DIR}{}", binary.path))?))).collect()
 }
 
+/// Directories of a crate that its compilation reads: `proto` is what a build script makes code of.
+const SOURCES: [&str; 2] = ["src", "proto"];
+
 /// Paths, relative to the workspace, of all files that the build of `packages` reads.
 fn sources(workspace: &Path, packages: &BTreeSet<&str>) -> Result<Vec<PathBuf>> {
     let members = Members::read(workspace)?;
     let mut found: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock"].map(PathBuf::from).to_vec();
-    for dir in members.needed_by(packages)? {
+    let patches = patches(&manifest(&workspace.join("Cargo.toml"))?);
+    for dir in members.needed_by(packages)?.into_iter().chain(patches) {
         found.push(dir.join("Cargo.toml"));
-        let source = dir.join("src");
-        found.extend(files_below(&workspace.join(&source))?.into_iter().map(|path| source.join(path)));
+        found.extend(Some(dir.join("build.rs")).filter(|script| workspace.join(script).is_file()));
+        for source in SOURCES.map(|name| dir.join(name)).into_iter().filter(|source| workspace.join(source).is_dir()) {
+            found.extend(files_below(&workspace.join(&source))?.into_iter().map(|path| source.join(path)));
+        }
     }
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// Directories of crates that take the place of others. Who needs them is not in the members' manifests, so everything is taken to.
+fn patches(root: &toml::Table) -> Vec<PathBuf> {
+    let registries = root.get("patch").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+    let patched = registries.filter_map(toml::Value::as_table).flat_map(toml::Table::values);
+    patched.filter_map(|patch| Some(PathBuf::from(patch.get("path")?.as_str()?))).collect()
 }
 
 /// The workspace's members by package name, as its manifests say.
@@ -143,6 +156,14 @@ mod tests {
         let sources = sources(&workspace(), &BTreeSet::from(["shoal-init"])).unwrap();
         let has = |dir: &str| sources.iter().any(|path| path.starts_with(dir));
         assert!(has("init/core") && has("init/contract") && !has("image"));
+    }
+
+    #[test]
+    fn what_a_build_script_reads_is_part_of_the_key() {
+        let sources = sources(&workspace(), &BTreeSet::from(["shoal-standalone"])).unwrap();
+        for path in ["agent/etcd/build.rs", "agent/etcd/proto/kv.proto", "agent/store/src/lib.rs", "agent/cluster/histogram/src/lib.rs"] {
+            assert!(sources.contains(&PathBuf::from(path)), "{path}");
+        }
     }
 
     #[test]
