@@ -24,6 +24,8 @@ use crate::{full_matrix, words};
 pub const RECIPE: &str = "test";
 /// The recipe that is booted in its place where [`full_matrix`] is not asked for: the same without Kubernetes and containers.
 pub const BARE_RECIPE: &str = "bare";
+/// The recipe whose box is a cluster, and asks itself whether it is.
+pub const CLUSTER_RECIPE: &str = "kube";
 /// Names another cache than the user's.
 const CACHE_VARIABLE: &str = "SHOAL_CACHE";
 
@@ -90,6 +92,15 @@ pub fn bare(arch: Arch) -> Result<&'static Image> {
         Arch::Arm64 => &ARM64,
     };
     shared(once, || build(BARE_RECIPE, arch))
+}
+
+/// The image whose box is a cluster, for x86-64.
+///
+/// # Errors
+/// If it cannot be built; for all tests the same.
+pub fn cluster() -> Result<&'static Image> {
+    static AMD64: Once<Image> = OnceLock::new();
+    shared(&AMD64, || build(CLUSTER_RECIPE, Arch::Amd64))
 }
 
 /// The pinned QEMU.

@@ -5,7 +5,7 @@
 //!
 //! | module | what it gives |
 //! |---|---|
-//! | [`images`] | the images of `recipes/test.toml` and `recipes/bare.toml`, and the pinned QEMU, built once per process |
+//! | [`images`] | the images of `recipes/test.toml`, `recipes/bare.toml` and `recipes/kube.toml`, and the pinned QEMU, built once per process |
 //! | [`words`] | what a box says, word for word |
 //! | [`boxes`] | disks and machines to boot them in, and waiting until they have come up |
 //! | [`chance`] | numbers from a seed, for tests that try many moments |

@@ -44,6 +44,16 @@ pub const BUTTON_PRESSED: &str = "shoal: the power button was pressed";
 pub const PUT_DOWN: &str = " is put down";
 /// The last word before the power goes.
 pub const SWITCHING_OFF: &str = "shoal: switching off";
+/// What the service `proof` of recipes/kube.toml says, in this order. What the cluster answered follows.
+pub const API_READY: &str = "[proof] the API is ready";
+/// By the API's word.
+pub const NODE_READY: &str = "[proof] the node is Ready: ";
+/// By the API's word: an available Deployment of a baked image.
+pub const POD_RUNS: &str = "[proof] a pod runs: ";
+/// By the API's word: CoreDNS is available.
+pub const DNS_READY: &str = "[proof] the cluster's DNS is ready";
+/// By the word of a pod, through kubelet and API: what another pod answered it, asked by its Service's address and by its Service's name.
+pub const SERVICE_ANSWERS: &str = "[proof] by its Service and by its name: ";
 /// The container that was baked in has run (recipes/dev.toml); its host name follows. The service's name before it keeps the words apart from
 /// the same ones in a command line that somebody logs.
 pub const HELLO: &str = "[hello] hello from a container on ";
