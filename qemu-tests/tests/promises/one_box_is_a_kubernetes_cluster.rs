@@ -26,6 +26,7 @@ async fn answers(vm: &mut Vm) -> Result<String> {
 }
 
 #[test]
+#[ignore = "not kept yet in an emulated box: kube-apiserver runs, but answers too slowly for its clients (docs/design/0015)"]
 fn with_nothing_from_outside_and_again_after_a_power_cut() {
     hold("one_box_is_a_cluster", async |lab| {
         let image = images::cluster()?;
