@@ -9,9 +9,13 @@
 mod health;
 mod init;
 mod memory;
+mod owner;
+
+use std::path::Path;
 
 use anyhow::Context;
 use futures_util::StreamExt;
+use shoal_contract::CONFIG_PATH;
 
 use crate::health::{Health, Service, Severity};
 use crate::init::Init1Proxy;
@@ -31,6 +35,10 @@ async fn run() -> anyhow::Result<()> {
     let mut changes = init.receive_service_changed().await.context("cannot watch the services")?;
     let (image, version, state) = (init.image().await?, init.version().await?, init.state_medium().await?);
     tracing::info!("{image} {version}, state {state}");
+    match owner::read(Path::new(CONFIG_PATH)) {
+        Ok(config) => tracing::info!("{}", owner::describe(&config)),
+        Err(error) => tracing::error!("it is not known whose box this is: {:#}", anyhow::Error::from(error)),
+    }
     notify_ready().context("cannot say that the agent is ready")?;
 
     let mut told = None;

@@ -3,6 +3,7 @@
 //! They want a few GB of disk for the cache and the boxes' disks, and minutes each where there is no KVM. `SHOAL_MATRIX=full` tries more
 //! moments and recipes. One promise alone: `cargo test -p qemu-tests --test promises uefi_boots_from_disks`.
 
+mod a_box_knows_whose_it_is;
 mod a_container_runs_without_a_boot_medium;
 mod a_crashing_service_stays_alone;
 mod a_hung_init_is_reset;
