@@ -56,6 +56,14 @@ impl Book {
         }
     }
 
+    /// Somebody was there in an earlier life of this process.
+    pub(crate) fn remember(&mut self, now: Instant, address: SocketAddr, node: NodeKey) {
+        self.told(now, address, node);
+        if let Some(entry) = self.entries.get_mut(&address) {
+            entry.is_proven = true;
+        }
+    }
+
     fn insert(&mut self, now: Instant, address: SocketAddr, node: Option<NodeKey>) {
         self.entries.insert(address, Entry { node, is_proven: false, failures: 0, next: now, is_being_tried: false });
     }
@@ -64,9 +72,9 @@ impl Book {
         if self.entries.len() < ADDRESSES_MAX {
             return true;
         }
-        // Who has failed most often goes, of those where nobody was ever.
-        let worst = self.entries.iter().filter(|(_, entry)| !entry.is_proven && !entry.is_being_tried);
-        let worst = worst.max_by_key(|(_, entry)| entry.failures).map(|(address, _)| *address);
+        // Who has failed most often goes, of those where nobody was ever; and of those where somebody was and is not any more, only when there are no others.
+        let worst = self.entries.iter().filter(|(_, entry)| !entry.is_being_tried && (!entry.is_proven || entry.failures > 0));
+        let worst = worst.max_by_key(|(_, entry)| (!entry.is_proven, entry.failures)).map(|(address, _)| *address);
         worst.is_some_and(|worst| self.entries.remove(&worst).is_some())
     }
 
@@ -116,8 +124,17 @@ impl Book {
 
     /// Who is where, as far as it is known.
     pub(crate) fn nodes(&self) -> BTreeMap<NodeKey, BTreeSet<SocketAddr>> {
+        self.nodes_where(|_| true)
+    }
+
+    /// Who was where, as this node has seen itself.
+    pub(crate) fn proven(&self) -> BTreeMap<NodeKey, BTreeSet<SocketAddr>> {
+        self.nodes_where(|entry| entry.is_proven)
+    }
+
+    fn nodes_where(&self, counts: impl Fn(&Entry) -> bool) -> BTreeMap<NodeKey, BTreeSet<SocketAddr>> {
         let mut nodes: BTreeMap<NodeKey, BTreeSet<SocketAddr>> = BTreeMap::new();
-        for (address, entry) in &self.entries {
+        for (address, entry) in self.entries.iter().filter(|(_, entry)| counts(entry)) {
             if let Some(node) = entry.node {
                 nodes.entry(node).or_default().insert(*address);
             }
@@ -178,12 +195,37 @@ mod tests {
     }
 
     #[test]
+    fn where_somebody_was_in_an_earlier_life_is_tried_for_ever() {
+        let mut now = Instant::now();
+        let mut book = Book::new(Limits::default());
+        book.remember(now, address(1), NODE);
+        for _ in 0..100 {
+            assert_eq!(book.due(now, 10, |_| false), [address(1)]);
+            book.failed(now, address(1));
+            now += Limits::default().backoff_max;
+        }
+        assert_eq!(book.proven()[&NODE], [address(1)].into());
+    }
+
+    #[test]
     fn lies_take_no_place_from_who_was_there() {
         let now = Instant::now();
         let mut book = Book::new(Limits::default());
         (0..300).for_each(|number| book.connected(now, address(number), NODE));
         (300..2000).for_each(|number| book.hear(now, address(number)));
         assert_eq!((book.len(), book.nodes()[&NODE].len()), (ADDRESSES_MAX, 300));
+    }
+
+    #[test]
+    fn where_nobody_is_any_more_makes_room_when_nothing_else_does() {
+        let now = Instant::now();
+        let mut book = Book::new(Limits::default());
+        (0..ADDRESSES_MAX as u16).for_each(|number| book.connected(now, address(number), NODE));
+        book.hear(now, address(9999));
+        assert!(!book.entries.contains_key(&address(9999)), "all of them may still be there");
+        book.failed(now, address(7));
+        book.hear(now, address(9999));
+        assert!(book.entries.contains_key(&address(9999)) && !book.entries.contains_key(&address(7)));
     }
 
     #[test]

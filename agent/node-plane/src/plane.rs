@@ -217,6 +217,17 @@ impl Handle {
         }
     }
 
+    /// Who was where, as [`Handle::known_addresses`] gave it in an earlier life. These are tried for as long as nobody is there.
+    pub fn remember_addresses(&self, known: &[PeerAddresses]) {
+        let mut state = self.shared.state();
+        let now = Instant::now();
+        for PeerAddresses { node, addresses } in known {
+            addresses.iter().for_each(|address| state.book.remember(now, *address, *node));
+        }
+        drop(state);
+        self.shared.dialler.notify_one();
+    }
+
     /// Who the members of this node's cluster are. Their sessions have places of their own, and they are let in whatever join secret they have.
     pub fn set_members(&self, members: BTreeSet<NodeKey>) {
         self.shared.state().sessions.members = members;
@@ -259,6 +270,24 @@ impl Handle {
         let nodes: BTreeMap<_, _> = state.book.nodes();
         let here = nodes.into_iter().filter(|(node, _)| state.sessions.has_key(*node));
         here.filter_map(|(node, addresses)| PeerAddresses::new(node, addresses)).take(shoal_formation_wire::EXCHANGE_MAX).collect()
+    }
+
+    /// Who was where that has proven itself to this node, with a session now or not, and whoever there is a session with: what is worth keeping over a
+    /// restart.
+    #[must_use]
+    pub fn known_addresses(&self) -> Vec<PeerAddresses> {
+        let state = self.shared.state();
+        let mut known = state.book.proven();
+        for (node, addresses) in state.book.nodes() {
+            if state.sessions.has_key(node) {
+                known.entry(node).or_default().extend(addresses);
+            }
+        }
+        known
+            .into_iter()
+            .filter_map(|(node, addresses)| PeerAddresses::new(node, addresses))
+            .take(shoal_formation_wire::EXCHANGE_MAX)
+            .collect()
     }
 
     /// Opens a stream for raft to a node.

@@ -11,10 +11,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use shoal_discovery_core::Input as DiscoveryInput;
-use shoal_formation::{Alarm, ClusterId, Effect, Formation, Input, Message, NodeId, NodeKey, Peer, Standing, control::Cause};
+use shoal_formation::{Alarm, ClusterId, Effect, Formation, Input, Message, NodeId, NodeKey, Now, Peer, Standing, control::Cause};
 use shoal_formation_wire::{Frame, PeerAddresses, UnverifiedMessage, encode_message, statement::cluster_id};
 use shoal_node_plane::{Event, Events, Handle as PlaneHandle, Lane, TlsError};
 use shoal_trust::{fleet, key, statement as signed};
@@ -36,6 +38,9 @@ const REQUESTS_MAX: usize = 16;
 
 /// Inputs that are handed in before others are looked for, at most: raft may have committed many entries at once.
 const TURN_MAX: usize = 64;
+
+/// Where peers are is written down at most so often: sticks wear out, and what is missing is found as it was found first.
+const KEEP_PEERS_EVERY: Duration = Duration::from_secs(60);
 
 /// What a node is started with.
 #[derive(Debug)]
@@ -141,8 +146,8 @@ impl Handle {
 #[derive(Debug)]
 pub struct Driver<R, D> {
     gate: Gate,
-    /// Away while a file is written.
-    state: Option<State>,
+    /// Shared with the thread that writes a file; nobody else wants it then, since this task waits.
+    state: Arc<Mutex<State>>,
     plane: PlaneHandle,
     events: Events,
     lanes: mpsc::Receiver<Lane>,
@@ -160,6 +165,9 @@ pub struct Driver<R, D> {
     members: BTreeSet<NodeKey>,
     /// What each peer was told last of where others are.
     told: BTreeMap<Peer, Vec<PeerAddresses>>,
+    /// What is written down of where peers are, and when that may be written again.
+    kept: Vec<PeerAddresses>,
+    keep_at: Now,
 }
 
 /// All that can happen.
@@ -185,11 +193,13 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
         found.raft = raft.inspect().await.map_err(DriverError::Raft)?;
         let cluster = fresh_cluster(state.entropy())?;
         let (formation, effects) = Formation::start(clock.now(), settings, found, boot, cluster);
+        let kept = state.peers();
+        plane.remember_addresses(&kept);
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (status, watched) = watch::channel(status(&formation, &[]));
         let driver = Self {
             gate: Gate::new(formation),
-            state: Some(state),
+            state: Arc::new(Mutex::new(state)),
             plane,
             events,
             lanes,
@@ -206,6 +216,8 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
             effects: effects.into(),
             members: BTreeSet::new(),
             told: BTreeMap::new(),
+            kept,
+            keep_at: Now::default(),
         };
         Ok((driver, Handle { requests: sender, status: watched }))
     }
@@ -219,6 +231,7 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
         self.inbox.push_back(Input::Link(usable));
         loop {
             self.work().await?;
+            self.keep_peers().await?;
             let happened = self.wait().await;
             if !self.take(happened).await? {
                 return Ok(());
@@ -230,6 +243,22 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
                 }
             }
         }
+    }
+
+    /// Writes down where peers are, if that is new. Hellos wake this task every few seconds.
+    async fn keep_peers(&mut self) -> Result<(), DriverError> {
+        let now = self.clock.now();
+        if now < self.keep_at {
+            return Ok(());
+        }
+        let known = self.plane.known_addresses();
+        // With nobody there, what was written last is more than nothing.
+        if known != self.kept && !known.is_empty() {
+            self.kept.clone_from(&known);
+            self.keep_at = now.plus(KEEP_PEERS_EVERY);
+            self.with_state(|state| state.keep_peers(known)).await?;
+        }
+        Ok(())
     }
 
     async fn wait(&mut self) -> Happened {
@@ -407,8 +436,8 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
     }
 
     fn send(&mut self, to: Peer, message: &Message) {
-        let Some(state) = &self.state else { return };
-        self.plane.send(to, encode_message(message, &state.signatures));
+        let frame = encode_message(message, &locked(&self.state).signatures);
+        self.plane.send(to, frame);
         if matches!(message, Message::Hello(_)) && self.plane.has_session(to) {
             let addresses = self.plane.addresses();
             if self.told.get(&to) != Some(&addresses) {
@@ -423,16 +452,15 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
         &mut self,
         work: impl FnOnce(&mut State) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, DriverError> {
-        // It is away only if an earlier piece of work was dropped, and with it this driver.
-        let Some(mut state) = self.state.take() else { return Err(DriverError::PlaneEnded) };
-        let done = tokio::task::spawn_blocking(move || {
-            let outcome = work(&mut state);
-            (state, outcome)
-        });
-        let (state, outcome) = done.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
-        self.state = Some(state);
+        let state = self.state.clone();
+        let done = tokio::task::spawn_blocking(move || work(&mut locked(&state)));
+        let outcome = done.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
         Ok(outcome?)
     }
+}
+
+fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The key as the trust crate knows it; none if it is none, which no session has.

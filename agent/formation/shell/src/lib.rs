@@ -17,8 +17,8 @@
 //! - **Raft hears whom the core lets it hear.** [`raft::Gate`] asks the core, and is what raft's transport is given.
 //!
 //! # What it does not do
-//! It knows no certificate of a cluster yet: a node that was removed, and whose log knows none of today's members, is not told so. It draws no addresses
-//! from the state partition. It does not start in any image yet.
+//! It knows no certificate of a cluster yet: a node that was removed, and whose log knows none of today's members, is not told so. It does not start in
+//! any image yet.
 
 pub mod clock;
 pub mod discovery;

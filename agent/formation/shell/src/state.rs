@@ -7,6 +7,7 @@
 //! | `role` | what the node is; with what it has to say of a life that ends | no |
 //! | `past-lives` | what it was, as it was signed | no |
 //! | `floors` | what other members were last heard to be | no |
+//! | `peers` | where other nodes were: a hint, for a start where nobody tells | no |
 //! | `formation.lock` | nothing: whoever runs holds it | no |
 //!
 //! Each begins with eight bytes that say what it is and end in the version, and ends with the CRC-32C of all before. There is no such file on a stick that
@@ -23,7 +24,7 @@ use std::{
 
 use shoal_formation::{ClusterId, Disk as Found, Identity, Incarnation, NodeKey, Record, Role, disk::Leaving, statement::PastLife};
 use shoal_formation_wire::{
-    Malformed, Statements,
+    Frame, Malformed, PeerAddresses, Statements,
     record::{self, SignedPastLife},
 };
 use shoal_store_files::disk::{Disk, Lock};
@@ -56,6 +57,7 @@ const IDENTITY: Kind = Kind { name: "identity", magic: *b"SHOALID1" };
 const ROLE: Kind = Kind { name: "role", magic: *b"SHOALRO1" };
 const PAST_LIVES: Kind = Kind { name: "past-lives", magic: *b"SHOALPL1" };
 const FLOORS: Kind = Kind { name: "floors", magic: *b"SHOALFL1" };
+const PEERS: Kind = Kind { name: "peers", magic: *b"SHOALPE1" };
 
 /// What a file that is being written is called beside its name.
 const NEW: &str = ".new";
@@ -193,7 +195,7 @@ impl State {
             io::ErrorKind::WouldBlock => StateError::Locked(directory.to_owned()),
             _ => StateError::File { path: directory.join(LOCK), source },
         })?;
-        for kind in [IDENTITY, ROLE, PAST_LIVES, FLOORS] {
+        for kind in [IDENTITY, ROLE, PAST_LIVES, FLOORS, PEERS] {
             let leftover = directory.join(format!("{}{NEW}", kind.name));
             match disk.remove(&leftover) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(&leftover)(error)),
@@ -268,6 +270,29 @@ impl State {
             Record::Floors(floors) => (FLOORS, Zeroizing::new(record::encode_floors(floors))),
         };
         replace(&*self.disk, &self.directory, kind, &bytes)
+    }
+
+    /// Where other nodes were when that was last written; nothing if it cannot be read. It is a hint, and a node that is damaged in nothing else starts
+    /// without it.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerAddresses> {
+        let read = read(&*self.disk, &self.directory, PEERS);
+        match read.map(|bytes| bytes.and_then(|bytes| Frame::decode(&bytes).ok())) {
+            Ok(Some(Frame::Addresses(peers))) => peers,
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(%error, "where other nodes were is not known any more");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Writes down where other nodes are.
+    ///
+    /// # Errors
+    /// If it is not durable; what was there before may be.
+    pub fn keep_peers(&mut self, peers: Vec<PeerAddresses>) -> Result<(), StateError> {
+        replace(&*self.disk, &self.directory, PEERS, &Frame::Addresses(peers).encode())
     }
 
     /// Makes a new identity, durable, which has never booted; and a cluster id for it to found with.

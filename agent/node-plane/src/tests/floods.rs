@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
     time::timeout,
 };
 
@@ -61,4 +62,42 @@ async fn ten_thousand_connections_in_a_row_leave_nothing_behind() {
     let b = node(2).await;
     b.handle.try_address(a.address);
     a.meets(b.peer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_dozen_hosts_flood_a_node_it_meets_who_belongs() {
+    let mut a = node(1).await;
+    let mut floods = JoinSet::new();
+    for host in 10..22 {
+        let address = a.address;
+        floods.spawn(async move {
+            let mut held = std::collections::VecDeque::new();
+            // 2400 connections a second of all of them together.
+            let mut pace = tokio::time::interval(Duration::from_millis(5));
+            loop {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+                // Whatever becomes of it: each host has eight that do nothing, and always another one.
+                if let Ok(stream) = socket.connect(address).await {
+                    held.push_back(stream);
+                }
+                if held.len() > 8 {
+                    held.pop_front();
+                }
+                pace.tick().await;
+            }
+        });
+    }
+    until("all slots are taken, and taken from others", || {
+        let statistics = a.handle.statistics();
+        statistics.slots == Limits::default().slots && statistics.pushed_out > 100
+    })
+    .await;
+    for number in 2..=5 {
+        let b = node(number).await;
+        b.handle.try_address(a.address);
+        a.meets(b.peer).await;
+    }
+    assert!(a.handle.statistics().slots_peak <= Limits::default().slots);
+    floods.abort_all();
 }

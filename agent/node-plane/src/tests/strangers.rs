@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use shoal_formation::NodeKey;
+use shoal_formation_wire::introduction::INTRODUCTION_BYTES;
 use shoal_trust::{
     join_proof::{self, JOIN_PROOF_BYTES},
-    session::{End, Session},
+    session::{EXPORTER_BYTES, End, JOIN_EXPORTER_LABEL, Session},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -76,20 +77,32 @@ async fn who_says_nothing_or_nonsense_hears_one_proof_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_proof_of_another_session_or_sent_back_proves_nothing() {
+async fn a_proof_that_is_sent_back_proves_nothing() {
     let mut a = node(1).await;
-    // Sent back.
     let mut stream = tls(a.address, 7, |_| {}).await.unwrap();
     let mut proof = [0; JOIN_PROOF_BYTES];
     stream.read_exact(&mut proof).await.unwrap();
     stream.write_all(&proof).await.unwrap();
     assert_eq!(all_it_says(&mut stream).await, []);
-    // Recorded in an earlier session of the same two.
-    let earlier = Session { end: End::Client, exporter: [5; 32], own: *secret(7).public(), peer: *secret(1).public() };
-    let recorded = join_proof::prove(&our_keys(), &earlier);
+    until("it was counted", || a.handle.statistics().unproven == 1).await;
+    a.has_met_nobody();
+}
+
+#[tokio::test]
+async fn a_proof_that_let_somebody_in_lets_nobody_in_a_second_time() {
+    let mut a = node(1).await;
+    let mut stream = tls(a.address, 7, |_| {}).await.unwrap();
+    let mut exporter = [0; EXPORTER_BYTES];
+    stream.get_ref().1.export_keying_material(&mut exporter, JOIN_EXPORTER_LABEL, None).unwrap();
+    let session = Session { end: End::Client, exporter, own: *secret(7).public(), peer: *secret(1).public() };
+    let recorded = join_proof::prove(&our_keys(), &session);
+    stream.write_all(&recorded).await.unwrap();
+    let mut said = [0; JOIN_PROOF_BYTES + INTRODUCTION_BYTES];
+    stream.read_exact(&mut said).await.expect("it is good in its own session");
+    drop(stream);
     let mut stream = tls(a.address, 7, |_| {}).await.unwrap();
     stream.write_all(&recorded).await.unwrap();
-    assert_eq!(all_it_says(&mut stream).await.len(), JOIN_PROOF_BYTES);
+    assert_eq!(all_it_says(&mut stream).await.len(), JOIN_PROOF_BYTES, "and in no other");
     until("both were counted", || a.handle.statistics().unproven == 2).await;
     a.has_met_nobody();
 }

@@ -3,11 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use shoal_formation::{
-    BootId, ClusterId, Disk as Found, Effect, Formation, Identity, Input, NodeId, Now, Record, Role, Settings,
+    BootId, ClusterId, Disk as Found, Effect, Formation, Identity, Input, NodeId, NodeKey, Now, Record, Role, Settings,
     disk::Leaving,
     statement::{PastLife, Reason, Verified},
 };
 use shoal_formation_shell::state::{State, StateError};
+use shoal_formation_wire::PeerAddresses;
 use shoal_store_files::disk::{
     Disk,
     sim::{Cut, Fault, SimDisk},
@@ -197,4 +198,21 @@ fn two_processes_never_have_the_same_files() {
 fn five_sticks_from_one_image_are_five_nodes() {
     let keys: std::collections::BTreeSet<_> = (0..5).map(|seed| open(&SimDisk::new(1), seed).unwrap().1.identity.key).collect();
     assert_eq!(keys.len(), 5);
+}
+
+#[test]
+fn where_others_were_is_a_hint_and_damage_to_it_stops_nobody() {
+    let (disk, _) = member(1);
+    disk.kill();
+    let peers: Vec<_> = PeerAddresses::new(NodeKey([1; 32]), ["10.0.0.1:7".parse().unwrap()]).into_iter().collect();
+    let (mut state, _) = open(&disk, 1).unwrap();
+    assert_eq!(state.peers(), []);
+    state.keep_peers(peers.clone()).unwrap();
+    drop(state);
+    let (state, _) = open(&disk, 1).unwrap();
+    assert_eq!(state.peers(), peers);
+    drop(state);
+    disk.flip(&Path::new(DIRECTORY).join("peers"), 30, 1);
+    let (state, found) = open(&disk, 1).unwrap();
+    assert_eq!((state.peers(), found.role), (vec![], Role::Member(CLUSTER, NodeId(3))));
 }

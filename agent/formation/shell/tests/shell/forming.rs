@@ -53,13 +53,13 @@ async fn a_box_that_is_killed_comes_back_as_the_same_member() {
     let hub = Hub::default();
     let mut boxes = boot_all(&hub, 3).await;
     let before = are_one(&boxes, 3).await;
-    for index in 0..3 {
+    for (index, was) in before.iter().enumerate() {
         let stick = boxes.remove(index).kill().await;
         let again = stick.boot(&hub, OURS).await;
         boxes.iter().for_each(|other| again.finds(other.address));
         let status = again.until("it is back", |status| status.has_leader && status.members.len() == 3).await;
-        assert_eq!((status.member, status.own.key), (before[index].member, before[index].own.key), "who it was");
-        assert_ne!(status.own.boot, before[index].own.boot, "and another process");
+        assert_eq!((status.member, status.own.key), (was.member, was.own.key), "who it was");
+        assert_ne!(status.own.boot, was.own.boot, "and another process");
         boxes.insert(index, again);
         let after = are_one(&boxes, 3).await;
         assert!(after.iter().all(|status| status.alarms.is_empty()), "{after:#?}");
@@ -124,4 +124,19 @@ async fn a_cluster_that_is_sealed_says_so_everywhere() {
     for one in &boxes {
         one.until("it is sealed", |status| status.is_sealed).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_box_that_starts_again_finds_the_others_where_they_were() {
+    let hub = Hub::default();
+    let mut boxes = boot_all(&hub, 3).await;
+    let before = are_one(&boxes, 3).await;
+    let peers = std::path::Path::new("/state/peers");
+    boxes[0].until("it has written down where others are", |_| boxes[0].stick.disk.paths().iter().any(|path| path == peers)).await;
+    let stick = boxes.remove(0).kill().await;
+    // Nobody tells it anything, and it is where nobody looks for it.
+    let again = stick.boot(&hub, OURS).await;
+    boxes.insert(0, again);
+    let after = are_one(&boxes, 3).await;
+    assert_eq!(after[0].member, before[0].member);
 }
