@@ -55,7 +55,8 @@ pub trait Raft: Debug + Send + 'static {
     /// If it cannot.
     async fn start(&mut self, start: RaftStart) -> io::Result<()>;
 
-    /// Stops it, and gives its last facts. Nothing is acknowledged any more when this is done.
+    /// Stops it, ends its lanes, and gives its last facts. Nothing is acknowledged any more when this is done, and nothing is said: what follows may have
+    /// another key.
     ///
     /// # Errors
     /// If it cannot.

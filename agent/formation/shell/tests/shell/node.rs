@@ -122,7 +122,7 @@ impl Stick {
             events,
             lanes,
             boot,
-            raft: SimRaft::new(hub.clone(), self.medium.clone(), seed),
+            raft: SimRaft::new(hub.clone(), plane.handle().clone(), self.medium.clone(), seed),
             discovery: Told(found_addresses),
             link: linked,
             clock: Clock::faster(SPEED),

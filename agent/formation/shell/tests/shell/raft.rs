@@ -1,4 +1,5 @@
-//! The simulator's model of raft over the seam. Its messages go from process to process in memory; whom it hears is asked for each of them.
+//! The simulator's model of raft over the seam, and over real lanes. What travels in them is the number of a message, which lies in memory: the model has no
+//! bytes. Who has sent it is who the lane proves, and whether it is heard is asked for each of them.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,21 +18,68 @@ use shoal_formation_shell::{
     raft::{Gate, Raft, RaftEvent, RaftStart},
 };
 use shoal_formation_sim::raft::{Payload, Raft as Model, RaftDisk, RaftMessage, Time, duration};
-use shoal_node_plane::Lane;
-use tokio::{sync::mpsc, time::sleep_until};
+use shoal_node_plane::{Handle as PlaneHandle, Lane};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinSet,
+    time::sleep_until,
+};
+
+/// A message, from whom its lane proves.
+type Heard = (Peer, Parcel);
 
 #[derive(Debug)]
-struct Envelope {
-    from: Peer,
+struct Parcel {
     cluster: ClusterId,
     node: NodeId,
     to: NodeId,
     message: RaftMessage,
 }
 
-/// Where processes are that run raft.
+/// Messages that are on their way.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hub(Arc<Mutex<BTreeMap<Peer, mpsc::UnboundedSender<Envelope>>>>);
+pub(crate) struct Hub(Arc<Mutex<(u64, BTreeMap<u64, Parcel>)>>);
+
+impl Hub {
+    fn put(&self, parcel: Parcel) -> u64 {
+        let (next, parcels) = &mut *self.0.lock().unwrap();
+        *next += 1;
+        parcels.insert(*next, parcel);
+        *next
+    }
+
+    fn take(&self, number: u64) -> Option<Parcel> {
+        self.0.lock().unwrap().1.remove(&number)
+    }
+}
+
+/// Carries numbers to a node, over a lane that is opened when it is needed. What cannot be carried is lost, as a message is.
+async fn carry(plane: PlaneHandle, hub: Hub, node: NodeKey, mut numbers: mpsc::UnboundedReceiver<u64>) {
+    let mut lane = None;
+    while let Some(number) = numbers.recv().await {
+        if lane.is_none() {
+            lane = plane.open_lane(node).await.ok();
+        }
+        let sent = match &mut lane {
+            Some(Lane { stream, .. }) => stream.write_u64(number).await.is_ok() && stream.flush().await.is_ok(),
+            None => false,
+        };
+        if !sent {
+            lane = None;
+            hub.take(number);
+        }
+    }
+}
+
+/// Reads numbers from a lane.
+async fn read(hub: Hub, mut lane: Lane, heard: mpsc::UnboundedSender<Heard>) {
+    while let Ok(number) = lane.stream.read_u64().await {
+        if let Some(parcel) = hub.take(number) {
+            drop(heard.send((lane.peer, parcel)));
+        }
+    }
+}
 
 /// Raft's directory.
 pub(crate) type Medium = Arc<Mutex<Option<RaftDisk>>>;
@@ -39,6 +87,11 @@ pub(crate) type Medium = Arc<Mutex<Option<RaftDisk>>>;
 #[derive(Debug)]
 pub(crate) struct SimRaft {
     hub: Hub,
+    plane: PlaneHandle,
+    incoming: (mpsc::UnboundedSender<Heard>, mpsc::UnboundedReceiver<Heard>),
+    /// To each node, for as long as raft runs.
+    outgoing: BTreeMap<NodeKey, mpsc::UnboundedSender<u64>>,
+    tasks: JoinSet<()>,
     medium: Medium,
     random: fastrand::Rng,
     running: Option<Running>,
@@ -48,10 +101,8 @@ pub(crate) struct SimRaft {
 #[derive(Debug)]
 struct Running {
     raft: Model,
-    own: Peer,
     gate: Gate,
     clock: Clock,
-    inbox: mpsc::UnboundedReceiver<Envelope>,
     facts: RaftFacts,
     members: BTreeMap<NodeId, Peer>,
 }
@@ -65,14 +116,24 @@ fn now(at: Time) -> Now {
 }
 
 impl SimRaft {
-    pub(crate) fn new(hub: Hub, medium: Medium, seed: u64) -> Self {
-        Self { hub, medium, random: fastrand::Rng::with_seed(seed), running: None, pending: VecDeque::new() }
+    pub(crate) fn new(hub: Hub, plane: PlaneHandle, medium: Medium, seed: u64) -> Self {
+        Self {
+            hub,
+            plane,
+            incoming: mpsc::unbounded_channel(),
+            outgoing: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            medium,
+            random: fastrand::Rng::with_seed(seed),
+            running: None,
+            pending: VecDeque::new(),
+        }
     }
 
     /// What raft has done becomes durable, goes out, and is told.
     fn after(&mut self) {
         let Some(running) = &mut self.running else { return };
-        let Running { raft, own, gate, members, facts, .. } = running;
+        let Running { raft, gate, members, facts, .. } = running;
         let mut told = Vec::new();
         while raft.applied < raft.commit {
             raft.applied += 1;
@@ -81,14 +142,17 @@ impl SimRaft {
             }
         }
         *self.medium.lock().unwrap() = Some(RaftDisk { checkpoint: raft.applied, ..raft.disk.clone() });
-        let hub = self.hub.0.lock().unwrap();
         let (cluster, node) = (raft.disk.cluster, raft.node());
-        for (to, message) in raft.outbox.drain(..).collect::<Vec<_>>() {
+        for (to, message) in raft.outbox.drain(..) {
             let session = raft.disk.key_of(to).and_then(|key| gate.session(key)).or_else(|| members.get(&to).copied());
-            if let Some(queue) = session.and_then(|peer| hub.get(&peer)) {
-                // Who has just ended hears nothing.
-                drop(queue.send(Envelope { from: *own, cluster, node, to, message }));
-            }
+            let Some(Peer { key, .. }) = session else { continue };
+            let Self { hub, plane, outgoing, tasks, .. } = self;
+            let queue = outgoing.entry(key).or_insert_with(|| {
+                let (queue, numbers) = mpsc::unbounded_channel();
+                tasks.spawn(carry(plane.clone(), hub.clone(), key, numbers));
+                queue
+            });
+            queue.send(hub.put(Parcel { cluster, node, to, message })).expect("it carries until raft stops");
         }
         let new = raft.facts(now);
         if *facts != new {
@@ -96,14 +160,6 @@ impl SimRaft {
             self.pending.push_back(RaftEvent::Facts(new));
         }
         self.pending.extend(told);
-    }
-}
-
-impl Drop for SimRaft {
-    fn drop(&mut self) {
-        if let Some(running) = &self.running {
-            self.hub.0.lock().unwrap().remove(&running.own);
-        }
     }
 }
 
@@ -126,10 +182,9 @@ impl Raft for SimRaft {
             }
             (Begin::Resume, None) => Model::start(RaftDisk::blank(cluster, node), at, &mut self.random),
         };
-        let (queue, inbox) = mpsc::unbounded_channel();
-        let own = gate.own();
-        self.hub.0.lock().unwrap().insert(own, queue);
-        self.running = Some(Running { raft, own, gate, clock, inbox, facts: RaftFacts::default(), members: BTreeMap::new() });
+        // What came while it did not run is for nobody.
+        while self.incoming.1.try_recv().is_ok() {}
+        self.running = Some(Running { raft, gate, clock, facts: RaftFacts::default(), members: BTreeMap::new() });
         self.after();
         Ok(())
     }
@@ -137,7 +192,9 @@ impl Raft for SimRaft {
     async fn stop(&mut self) -> io::Result<RaftFacts> {
         self.after();
         let running = self.running.take().expect("it is running");
-        self.hub.0.lock().unwrap().remove(&running.own);
+        // Lanes end with it: what comes after may have another key.
+        self.outgoing.clear();
+        self.tasks.abort_all();
         // Entries are told, even if raft starts again.
         self.pending.retain(|event| matches!(event, RaftEvent::Committed(..)));
         Ok(running.raft.facts(now))
@@ -165,7 +222,9 @@ impl Raft for SimRaft {
     }
 
     fn take_lane(&mut self, lane: Lane) {
-        panic!("the model opens no lanes: {lane:?}");
+        if self.running.is_some() {
+            self.tasks.spawn(read(self.hub.clone(), lane, self.incoming.0.clone()));
+        }
     }
 
     fn key_of(&self, node: NodeId) -> Option<NodeKey> {
@@ -180,7 +239,7 @@ impl Raft for SimRaft {
             let Some(running) = &mut self.running else { return std::future::pending().await };
             let due = running.clock.moment(Now::at(Duration::from_micros(running.raft.due)));
             tokio::select! {
-                Some(Envelope { from, cluster, node, to, message }) = running.inbox.recv() => {
+                Some((from, Parcel { cluster, node, to, message })) = self.incoming.1.recv() => {
                     if running.raft.node() == to && running.gate.hears(cluster, node, from) {
                         running.members.insert(node, from);
                         running.raft.hear(time(&running.clock), &mut self.random, node, message);
