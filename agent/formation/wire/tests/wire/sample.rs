@@ -45,7 +45,7 @@ pub(crate) fn past_lives(count: u64) -> Vec<Verified<PastLife>> {
             outgoing: [NodeId(1)].into(),
             learners: Default::default(),
         }),
-        reason: if number % 2 == 0 { Reason::Abandoned } else { Reason::Dissolved(ClusterId(77)) },
+        reason: if number.is_multiple_of(2) { Reason::Abandoned } else { Reason::Dissolved(ClusterId(77)) },
     };
     (1..=count).map(|number| Verified::by_signature(past_life(number))).collect()
 }
