@@ -255,6 +255,11 @@ impl Formation {
         &self.control
     }
 
+    /// The voters of the newest configuration that raft has told of, committed or not; none if it does not run.
+    pub fn voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.raft.configuration.voters.iter().copied()
+    }
+
     /// Whether this session is heard, and is the one that counts for its key. The shell connects again to whom it is not.
     #[must_use]
     pub fn knows(&self, peer: Peer) -> bool {
