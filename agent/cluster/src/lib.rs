@@ -9,6 +9,7 @@ pub mod bootstrap;
 mod checkpoint;
 pub mod codec;
 pub mod error;
+pub mod formation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 #[cfg(feature = "known-bugs")]

@@ -25,6 +25,8 @@ pub(crate) enum FrameError {
     Malformed(#[from] prost::DecodeError),
     #[error("the other end hung up")]
     Ended,
+    #[error("the other end is not heard any more")]
+    NotHeard,
 }
 
 /// Both directions of a connection.
@@ -34,10 +36,22 @@ pub(crate) struct Frames {
     pub(crate) writer: FrameWriter,
 }
 
+/// Says whether the other end is still heard.
+#[derive(Clone)]
+pub(crate) struct Guard(pub(crate) Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Guard")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     half: ReadHalf<Stream>,
     buffer: BytesMut,
+    /// Asked before each message, if there is one.
+    pub(crate) guard: Option<Guard>,
     traffic: Arc<Traffic>,
 }
 
@@ -52,7 +66,7 @@ impl Frames {
     pub(crate) fn new(stream: Stream, traffic: Arc<Traffic>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
-            reader: FrameReader { half: reader, buffer: BytesMut::new(), traffic: traffic.clone() },
+            reader: FrameReader { half: reader, buffer: BytesMut::new(), guard: None, traffic: traffic.clone() },
             writer: FrameWriter { half: writer, buffer: BytesMut::new(), traffic },
         }
     }
@@ -82,6 +96,9 @@ impl FrameReader {
                     return Err(FrameError::TooLong(length));
                 }
                 if self.buffer.len() >= LENGTH_BYTES + length {
+                    if self.guard.as_ref().is_some_and(|Guard(hears)| !hears()) {
+                        return Err(FrameError::NotHeard);
+                    }
                     self.buffer.advance(LENGTH_BYTES);
                     // What is decoded shares this memory.
                     return Ok(Some(M::decode(self.buffer.split_to(length).freeze())?));

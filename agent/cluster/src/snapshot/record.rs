@@ -10,6 +10,7 @@
 //! Rows come in the order of their revisions. The end says how many there were.
 
 mod content;
+mod control;
 mod reader;
 
 use bytes::{BufMut, Bytes, BytesMut};
