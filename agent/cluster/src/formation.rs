@@ -12,7 +12,7 @@
 //! | `Input::Committed`, `Input::Restored` | [`Handle::committed`], as [`Event`]s |
 //! | `Effect::StopRaft`, `Input::RaftStopped` | [`Handle::stop`], which returns the last facts |
 //! | `Effect::WipeRaft` | delete the directory of the [`StorageConfig`](crate::storage::StorageConfig), with the node stopped |
-//! | `Formation::hears` | [`Formed::hears`]: asked for each connection and for each message on it, in both directions, before raft sees anything |
+//! | `Formation::hears` | [`Formed::hears`]: asked for each connection and for each message on it, in both directions, before raft sees anything of it |
 //!
 //! **Indices** at this seam count from 1: the first entry, which is the configuration that has only the founder, has index 1 here and 0 in openraft and
 //! in [`Status`](crate::Status). So 0 is "nothing", a founder is node 1, and whoever is admitted is the index of the entry that did it; no two are ever

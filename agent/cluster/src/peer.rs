@@ -226,7 +226,7 @@ impl Peers {
             return Err(PeerError::Refused { member, refusal: Refusal::Identity });
         }
         let mut frames = Frames::new(stream, traffic);
-        frames.reader.guard = self.guard(member, peer);
+        frames.guard_by(self.guard(member, peer));
         frames.send(hello).await.map_err(broken)?;
         let welcome: Welcome = frames.receive().await.and_then(|frame| frame.ok_or(FrameError::Ended)).map_err(broken)?;
         match welcome.refusal() {

@@ -50,8 +50,7 @@ impl std::fmt::Debug for Guard {
 pub(crate) struct FrameReader {
     half: ReadHalf<Stream>,
     buffer: BytesMut,
-    /// Asked before each message, if there is one.
-    pub(crate) guard: Option<Guard>,
+    guard: Option<Guard>,
     traffic: Arc<Traffic>,
 }
 
@@ -59,6 +58,7 @@ pub(crate) struct FrameReader {
 pub(crate) struct FrameWriter {
     half: WriteHalf<Stream>,
     buffer: BytesMut,
+    guard: Option<Guard>,
     traffic: Arc<Traffic>,
 }
 
@@ -67,7 +67,7 @@ impl Frames {
         let (reader, writer) = tokio::io::split(stream);
         Self {
             reader: FrameReader { half: reader, buffer: BytesMut::new(), guard: None, traffic: traffic.clone() },
-            writer: FrameWriter { half: writer, buffer: BytesMut::new(), traffic },
+            writer: FrameWriter { half: writer, buffer: BytesMut::new(), guard: None, traffic },
         }
     }
 
@@ -77,6 +77,12 @@ impl Frames {
 
     pub(crate) async fn receive<M: Message + Default>(&mut self) -> Result<Option<M>, FrameError> {
         self.reader.receive().await
+    }
+
+    /// Asks this before each message that comes, and before anything more is written.
+    pub(crate) fn guard_by(&mut self, guard: Option<Guard>) {
+        self.reader.guard = guard.clone();
+        self.writer.guard = guard;
     }
 
     /// Counts the bytes for another peer, once it is known which it is.
@@ -134,6 +140,9 @@ impl FrameWriter {
 
     /// Writes what waits. Giving up in between loses nothing: the next call goes on.
     pub(crate) async fn flush(&mut self) -> Result<(), FrameError> {
+        if !self.buffer.is_empty() && self.guard.as_ref().is_some_and(|Guard(hears)| !hears()) {
+            return Err(FrameError::NotHeard);
+        }
         while !self.buffer.is_empty() {
             let written = self.half.write_buf(&mut self.buffer).await?;
             if written == 0 {

@@ -2,6 +2,9 @@
 //!
 //! The checkpoint is the snapshot. openraft builds one by having a checkpoint written, and purges the log only up to where it goes.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     sync::{
