@@ -105,7 +105,9 @@ errors! {
     Unhealthy = Unavailable, "etcdserver: unhealthy cluster";
     /// The alarm CORRUPT is raised.
     Corrupt = DataLoss, "etcdserver: corrupt cluster";
+    /// The cluster has gone into another one. Not one of etcd's.
     Dissolved = FailedPrecondition, "the cluster has dissolved into another one and takes no more writes: write to that";
+    /// Members are not added or removed by clients. Not one of etcd's.
     FormsItself = FailedPrecondition, "this cluster forms itself: its members come and go without being added or removed here";
     /// A learner serves only reads that may be old, its status and its snapshot.
     NotSupportedForLearner = FailedPrecondition, "etcdserver: rpc not supported for learner";
