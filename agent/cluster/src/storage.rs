@@ -31,7 +31,7 @@ use crate::{
         log::{LogStore, options},
         machine::Machine,
     },
-    replica::Identity,
+    replica::Owner,
     state::State,
 };
 
@@ -70,6 +70,12 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 #[error("{0}")]
 pub struct OpenStorageError(String);
 
+impl OpenStorageError {
+    pub(crate) const fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
 fn cannot(error: &dyn std::error::Error) -> OpenStorageError {
     OpenStorageError(chain(error))
 }
@@ -92,25 +98,26 @@ impl Storage {
     /// Opens a member's files, or makes them if it never had any. Blocks while the state is read.
     pub(crate) fn open(
         config: &StorageConfig,
-        identity: Identity,
+        owner: impl Into<Owner>,
         watch_shards: usize,
         watch_limits: HubLimits,
         seed: u64,
     ) -> Result<Self, OpenStorageError> {
+        let owner = owner.into();
         let wear = Arc::new(Wear::default());
         config
             .disk
             .create_directory(&config.directory)
             .map_err(|error| OpenStorageError(format!("cannot make the directory {}: {error}", config.directory.display())))?;
         let is_new = !config.exists();
-        let checkpoint = open_checkpoint(config, &config.directory.join(CHECKPOINT), identity, is_new, &wear)?;
-        let head = Checkpointer::head(&checkpoint, identity)?;
-        let wanted = |log: &LogState| age::compare(&config.directory, identity.member, &head, log.purged);
+        let checkpoint = open_checkpoint(config, &config.directory.join(CHECKPOINT), owner, is_new, &wear)?;
+        let head = Checkpointer::head(&checkpoint, owner)?;
+        let wanted = |log: &LogState| age::compare(&config.directory, owner.identity.member, &head, log.purged);
         let log = open_log(config, &config.directory.join(LOG), is_new, &wear, &wanted)?;
-        let replicated = Checkpointer::restore(&checkpoint, identity)?;
+        let replicated = Checkpointer::restore(&checkpoint, owner)?;
         let state = Arc::new(State::new(replicated, watch_shards, watch_limits));
-        let checkpointer = Checkpointer::new(checkpoint, state.clone(), identity, seed)?;
-        let machine = Arc::new(Machine::new(identity.member, state, checkpointer, seed));
+        let checkpointer = Checkpointer::new(checkpoint, state.clone(), owner, seed)?;
+        let machine = Arc::new(Machine::new(owner.identity.member, state, checkpointer, seed));
         Ok(Self { log: LogStore::new(log), machine, wear })
     }
 }
@@ -118,7 +125,7 @@ impl Storage {
 fn open_checkpoint(
     config: &StorageConfig,
     directory: &Path,
-    identity: Identity,
+    owner: Owner,
     is_new: bool,
     wear: &Arc<Wear>,
 ) -> Result<Checkpoint, OpenStorageError> {
@@ -138,7 +145,7 @@ fn open_checkpoint(
             config.directory.display()
         )));
     }
-    Checkpointer::create(&checkpoint, identity)?;
+    Checkpointer::create(&checkpoint, owner)?;
     Ok(checkpoint)
 }
 

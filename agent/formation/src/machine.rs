@@ -153,6 +153,7 @@ impl Formation {
             }
             Input::RaftStopped(facts) => self.raft_stopped(facts),
             Input::Committed(index, entry) => self.committed(index, &entry),
+            Input::Restored(control) => self.restored(*control),
             Input::SealWanted => self.wanted(crate::message::Wish::Seal),
             Input::RemoveWanted(node, cause) => self.wanted(crate::message::Wish::Remove(node, cause)),
             Input::Retired(into) => self.retired(into),
