@@ -2,7 +2,6 @@
 //! changes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -105,10 +104,9 @@ impl Image {
 }
 
 /// Writes the sector and waits until it is on the medium.
-fn write(mut file: &File, offset: u64, sector: &[u8]) -> std::io::Result<()> {
+fn write(file: &File, offset: u64, sector: &[u8]) -> std::io::Result<()> {
     file.write_all_at(sector, offset)?;
-    file.sync_all()?;
-    file.seek(SeekFrom::Start(0)).map(drop)
+    file.sync_all()
 }
 
 /// What an image says of its owner, in a line.

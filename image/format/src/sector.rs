@@ -147,10 +147,11 @@ fn in_partition(disk: &mut (impl Read + Seek)) -> Result<u64, FindError> {
     };
     let ours = table.iter().map(|(_, entry)| entry).find(|entry| entry.partition_type_guid == TYPE_CONFIG.to_bytes_le());
     let entry = ours.ok_or(FindError::NoPlace)?;
-    let fits = entry.ending_lba >= entry.starting_lba
-        && (entry.ending_lba - entry.starting_lba + 1).saturating_mul(crate::gpt::SECTOR) >= BYTES as u64
-        && (entry.starting_lba * crate::gpt::SECTOR).is_multiple_of(BYTES as u64);
-    if fits { Ok(entry.starting_lba * crate::gpt::SECTOR) } else { Err(FindError::NoPlace) }
+    // A table may be whole and say anything.
+    let bytes = |sectors: u64| sectors.checked_mul(crate::gpt::SECTOR).ok_or(FindError::NoPlace);
+    let (begin, last) = (bytes(entry.starting_lba)?, bytes(entry.ending_lba)?);
+    let is_long_enough = last.checked_sub(begin).is_some_and(|rest| rest.saturating_add(crate::gpt::SECTOR) >= BYTES as u64);
+    if is_long_enough && begin.is_multiple_of(BYTES as u64) { Ok(begin) } else { Err(FindError::NoPlace) }
 }
 
 fn first_file(archive: &[u8], name: &str) -> Result<u64, FindError> {

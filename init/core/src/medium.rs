@@ -68,7 +68,7 @@ fn names(disks: &[&Disk]) -> Vec<String> {
 pub fn config_sector(table: &Table) -> Option<u64> {
     let ours = |entry: &&gptman::GPTPartitionEntry| entry.partition_type_guid == CONFIG_PARTITION_TYPE.to_bytes_le();
     let entry = table.partitions().map(|(_, entry)| entry).find(ours)?;
-    let bytes = (entry.ending_lba + 1).saturating_sub(entry.starting_lba).saturating_mul(SECTOR_BYTES);
+    let bytes = entry.ending_lba.saturating_add(1).saturating_sub(entry.starting_lba).saturating_mul(SECTOR_BYTES);
     (bytes >= CONFIG_BYTES as u64).then_some(entry.starting_lba)
 }
 
