@@ -4,10 +4,14 @@
 //! for the console. It decides nothing about services: PID 1 restarts them. When PID 1 cannot be reached it ends with an error; PID 1
 //! starts it again, and reboots the box when that does not help (`give-up = { action = "reboot" }` in its recipe).
 //!
-//! One task, one loop: a change of a service comes in, [`health::judge`] decides, and what is new goes out.
+//! It runs the node ([`membership`]): boxes of one fleet find each other and become one cluster. A node that does not start does not end the agent, since
+//! the box has to show why; one that cannot go on does, and begins again from its files.
+//!
+//! One loop reports: a service or the node has changed, [`health::judge`] decides, and what is new goes out.
 
 mod health;
 mod init;
+mod membership;
 mod memory;
 mod owner;
 
@@ -16,14 +20,21 @@ use std::path::Path;
 use anyhow::Context;
 use futures_util::StreamExt;
 use shoal_contract::CONFIG_PATH;
+use shoal_formation::settings::Medium;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::health::{Health, Service, Severity};
 use crate::init::Init1Proxy;
+use crate::membership::Membership;
 use crate::memory::Memory;
+
+/// PID 1's word for a state medium that survives the power.
+const PERSISTENT: &str = "persistent";
 
 fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).init();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?.block_on(run())
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no event loop")?.block_on(run())
 }
 
 async fn run() -> anyhow::Result<()> {
@@ -35,24 +46,52 @@ async fn run() -> anyhow::Result<()> {
     let mut changes = init.receive_service_changed().await.context("cannot watch the services")?;
     let (image, version, state) = (init.image().await?, init.version().await?, init.state_medium().await?);
     tracing::info!("{image} {version}, state {state}");
-    match owner::read(Path::new(CONFIG_PATH)) {
-        Ok(config) => tracing::info!("{}", owner::describe(&config)),
-        Err(error) => tracing::error!("it is not known whose box this is: {:#}", anyhow::Error::from(error)),
-    }
+    let owner = match owner::read(Path::new(CONFIG_PATH)) {
+        Ok(config) => {
+            tracing::info!("{}", owner::describe(&config));
+            owner::banner(&config)
+        }
+        Err(error) => {
+            tracing::error!("it is not known whose box this is: {:#}", anyhow::Error::from(error));
+            None
+        }
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     notify_ready().context("cannot say that the agent is ready")?;
 
-    let mut told = None;
-    loop {
-        tell(&init, &mut told).await?;
-        changes.next().await.context("the connection to PID 1 has ended")?;
+    let (node_says, mut membership) = watch::channel(Membership::Starting);
+    let (stop, stopped) = watch::channel(false);
+    let medium = if state == PERSISTENT { Medium::Disk } else { Medium::Memory };
+    let node = membership::run(Path::new(CONFIG_PATH), medium, &node_says, stopped);
+    let report = async {
+        let (mut told, mut said) = (None, None);
+        loop {
+            let membership_now = membership.borrow_and_update().health();
+            if said.as_ref() != Some(&membership_now.text) {
+                tracing::info!("{}", membership_now.text);
+                said = Some(membership_now.text.clone());
+            }
+            tell(&init, owner, membership_now, &mut told).await?;
+            tokio::select! {
+                change = changes.next() => drop(change.context("the connection to PID 1 has ended")?),
+                changed = membership.changed() => changed.context("the node says nothing any more")?,
+                _ = terminate.recv() => {
+                    stop.send_replace(true);
+                }
+            }
+        }
+    };
+    tokio::select! {
+        ended = node => ended,
+        ended = report => ended,
     }
 }
 
 /// Judges the box anew and tells PID 1 what has changed in the judgement.
-async fn tell(init: &Init1Proxy<'_>, told: &mut Option<Health>) -> anyhow::Result<()> {
+async fn tell(init: &Init1Proxy<'_>, owner: Option<&'static str>, node: Health, told: &mut Option<Health>) -> anyhow::Result<()> {
     let rows = init.list_services().await.context("PID 1 does not say what runs")?;
     let services: Vec<Service> = rows.into_iter().map(|(name, state, .., detail)| Service { name, state, detail }).collect();
-    let health = health::judge(&services);
+    let health = health::join(owner, [node, health::judge(&services)]);
     if told.as_ref() != Some(&health) {
         init.set_health(health.severity.word(), &health.text).await.context("PID 1 does not take the agent's report")?;
         tracing::info!("health {}: {}", health.severity.word(), health.text);

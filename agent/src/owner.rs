@@ -31,6 +31,11 @@ pub(crate) fn describe(config: &Config) -> String {
     }
 }
 
+/// What every screen says of a box that belongs to nobody.
+pub(crate) fn banner(config: &Config) -> Option<&'static str> {
+    (config.owner == Owner::Unclaimed).then_some("unclaimed")
+}
+
 #[cfg(test)]
 mod tests {
     use shoal_trust::fleet::{Build, Policy};
@@ -47,6 +52,7 @@ mod tests {
         let build = Build { id: [1; 32], time: 1 };
         let config = Config { build, policy: Policy::default(), seeds: Vec::new(), owner: Owner::Unclaimed };
         std::fs::write(&path, &*config.encode().unwrap()).unwrap();
-        assert!(describe(&read(&path).unwrap()).starts_with("unclaimed"));
+        let config = read(&path).unwrap();
+        assert!(describe(&config).starts_with("unclaimed") && banner(&config) == Some("unclaimed"));
     }
 }

@@ -62,6 +62,41 @@ impl StorageConfig {
     }
 }
 
+/// A member's files cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot delete what is in {}", directory.display())]
+pub struct WipeError {
+    directory: PathBuf,
+    source: std::io::Error,
+}
+
+impl StorageConfig {
+    /// Deletes a member's files, durably. The member is not running, and whoever calls this has made sure that it is done again if it does not end. The
+    /// log goes first: [where there is none](Self::exists), nothing was ever promised. Blocks.
+    ///
+    /// # Errors
+    /// If some of them are left, or may come back after a power cut.
+    pub fn wipe(&self) -> Result<(), WipeError> {
+        for name in [LOG, CHECKPOINT] {
+            let directory = self.directory.join(name);
+            let wiped = self.wipe_directory(&directory);
+            wiped.map_err(|source| WipeError { directory, source })?;
+        }
+        Ok(())
+    }
+
+    fn wipe_directory(&self, directory: &Path) -> std::io::Result<()> {
+        let names = match self.disk.list(directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            names => names?,
+        };
+        for name in names {
+            self.disk.remove(&directory.join(name))?;
+        }
+        self.disk.sync_directory(directory)
+    }
+}
+
 pub(crate) const LOG: &str = "log";
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 

@@ -25,6 +25,12 @@ impl Clock {
         Self { began: Instant::now(), speed: speed.max(1) }
     }
 
+    /// The moment that it counts from.
+    #[must_use]
+    pub const fn zero(&self) -> Instant {
+        self.began
+    }
+
     /// Now.
     #[must_use]
     pub fn now(&self) -> Now {

@@ -222,7 +222,7 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
         Ok((driver, Handle { requests: sender, status: watched }))
     }
 
-    /// Runs until all handles are dropped.
+    /// Runs until all handles are dropped. Then raft is stopped in order.
     ///
     /// # Errors
     /// If the node cannot go on. What it has sent until then is true of its disk.
@@ -234,6 +234,7 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
             self.keep_peers().await?;
             let happened = self.wait().await;
             if !self.take(happened).await? {
+                self.raft.stop().await.map_err(DriverError::Raft)?;
                 return Ok(());
             }
             for _ in 1..TURN_MAX {
@@ -284,6 +285,8 @@ impl<R: Raft, D: Discovery> Driver<R, D> {
             Happened::Lane(lane) => lane.into_iter().for_each(|lane| self.raft.take_lane(lane)),
             Happened::Raft(RaftEvent::Facts(facts)) => self.inbox.push_back(Input::Raft(facts)),
             Happened::Raft(RaftEvent::Committed(index, entry)) => self.inbox.push_back(Input::Committed(index, entry)),
+            Happened::Raft(RaftEvent::Restored(control)) => self.inbox.push_back(Input::Restored(control)),
+            Happened::Raft(RaftEvent::Failed(why)) => return Err(DriverError::Raft(io::Error::other(why))),
             Happened::Found(Some(address)) => self.plane.try_address(address),
             Happened::Found(None) => {
                 tracing::error!("discovery has ended: no new peers are found, but for those that others tell of");

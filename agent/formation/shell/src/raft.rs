@@ -23,6 +23,10 @@ pub enum RaftEvent {
     /// The entry at this index was committed. Each index once in the life of a process, in order, those up to the checkpoint that the process has started
     /// from not among them.
     Committed(u64, ControlEntry),
+    /// What everything that was committed until now has made, in place of entries that are not to be had one by one.
+    Restored(Box<Control>),
+    /// It has ended by itself, and what is durable is not known. Why, for people.
+    Failed(String),
 }
 
 /// What raft is given to start.
@@ -55,8 +59,8 @@ pub trait Raft: Debug + Send + 'static {
     /// If it cannot.
     async fn start(&mut self, start: RaftStart) -> io::Result<()>;
 
-    /// Stops it, ends its lanes, and gives its last facts. Nothing is acknowledged any more when this is done, and nothing is said: what follows may have
-    /// another key.
+    /// Stops it, ends its lanes, and gives its last facts, which are empty if it was not running. Nothing is acknowledged any more when this is done, and
+    /// nothing is said: what follows may have another key.
     ///
     /// # Errors
     /// If it cannot.
