@@ -8,6 +8,7 @@
 //! | [`images`] | the images of `recipes/test.toml` and `recipes/bare.toml`, and the pinned QEMU, built once per process |
 //! | [`words`] | what a box says, word for word |
 //! | [`boxes`] | disks and machines to boot them in, and waiting until they have come up |
+//! | [`site`] | boxes on one switch that become one cluster |
 //! | [`chance`] | numbers from a seed, for tests that try many moments |
 //! | [`state`] | a look at the state partition of a box that is off |
 //!
@@ -16,6 +17,7 @@
 pub mod boxes;
 pub mod chance;
 pub mod images;
+pub mod site;
 pub mod state;
 pub mod words;
 

@@ -20,6 +20,10 @@ pub const SERVICES_STARTING: &str = "shoal: services starting";
 pub const ALL_READY: &str = "shoal: all services are ready";
 /// The agent has reported.
 pub const AGENT_RUNS: &str = "shoal: service agent is running";
+/// What the agent says of the cluster that the box is in: its name follows, the box's number in it, and how many vote.
+pub const CLUSTER: &str = "INFO cluster ";
+/// The agent's words for a cluster of one box, as its end of the line begins.
+pub const ALONE: &str = ", 1 voter of 1 member: 1 of the 3 nodes that high availability needs";
 /// containerd takes connections.
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
 /// A link has an address, which follows.
@@ -47,3 +51,9 @@ pub const SWITCHING_OFF: &str = "shoal: switching off";
 /// The container that was baked in has run (recipes/dev.toml); its host name follows. The service's name before it keeps the words apart from
 /// the same ones in a command line that somebody logs.
 pub const HELLO: &str = "[hello] hello from a container on ";
+
+/// The agent's words for a cluster of which any one voter may fail, as its end of the line.
+#[must_use]
+pub fn highly_available(voters: usize, members: usize) -> String {
+    format!(", {voters} voters of {members} members: highly available")
+}

@@ -14,6 +14,7 @@ mod addresses_come_from_dhcp_and_routers;
 mod an_interrupted_first_boot_is_made_good;
 mod an_iso_boots_as_cd_and_as_stick;
 mod bios_boots_from_a_disk;
+mod boxes_become_one_cluster;
 mod poor_media_are_reported_and_survived;
 mod same_inputs_give_same_bits;
 mod tampered_media_are_mended_or_reported;
