@@ -64,14 +64,10 @@ async fn run() -> anyhow::Result<()> {
     let medium = if state == PERSISTENT { Medium::Disk } else { Medium::Memory };
     let node = membership::run(Path::new(CONFIG_PATH), medium, &node_says, stopped);
     let report = async {
-        let (mut told, mut said) = (None, None);
+        let mut told = Told::default();
         loop {
-            let membership_now = membership.borrow_and_update().health();
-            if said.as_ref() != Some(&membership_now.text) {
-                tracing::info!("{}", membership_now.text);
-                said = Some(membership_now.text.clone());
-            }
-            tell(&init, owner, membership_now, &mut told).await?;
+            let node = membership.borrow_and_update().health();
+            tell(&init, owner, node, &mut told).await?;
             tokio::select! {
                 change = changes.next() => drop(change.context("the connection to PID 1 has ended")?),
                 changed = membership.changed() => changed.context("the node says nothing any more")?,
@@ -87,20 +83,36 @@ async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Judges the box anew and tells PID 1 what has changed in the judgement.
-async fn tell(init: &Init1Proxy<'_>, owner: Option<&'static str>, node: Health, told: &mut Option<Health>) -> anyhow::Result<()> {
+/// What PID 1 and the log were told last.
+#[derive(Debug, Default)]
+struct Told {
+    shown: Option<Health>,
+    services: Option<Health>,
+    node: Option<Health>,
+}
+
+/// Judges the box anew, and tells PID 1 and the log what has changed in the judgement.
+async fn tell(init: &Init1Proxy<'_>, owner: Option<&'static str>, node: Health, told: &mut Told) -> anyhow::Result<()> {
     let rows = init.list_services().await.context("PID 1 does not say what runs")?;
     let services: Vec<Service> = rows.into_iter().map(|(name, state, .., detail)| Service { name, state, detail }).collect();
-    let health = health::join(owner, [node, health::judge(&services)]);
-    if told.as_ref() != Some(&health) {
-        init.set_health(health.severity.word(), &health.text).await.context("PID 1 does not take the agent's report")?;
-        tracing::info!("health {}: {}", health.severity.word(), health.text);
-        if health.severity == Severity::Ok
+    let services = health::judge(&services);
+    let shown = health::join(owner, [node.clone(), services.clone()]);
+    if told.shown.as_ref() != Some(&shown) {
+        init.set_health(shown.severity.word(), &shown.text).await.context("PID 1 does not take the agent's report")?;
+        told.shown = Some(shown);
+    }
+    if told.node.as_ref() != Some(&node) {
+        tracing::info!("{}", node.text);
+        told.node = Some(node);
+    }
+    if told.services.as_ref() != Some(&services) {
+        tracing::info!("health {}: {}", services.severity.word(), services.text);
+        if services.severity == Severity::Ok
             && let Some(memory) = std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(Memory::parse)
         {
             tracing::info!("{memory}");
         }
-        *told = Some(health);
+        told.services = Some(services);
     }
     Ok(())
 }

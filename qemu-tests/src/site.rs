@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use shoal_lab::net::dhcp::DhcpConfig;
-use shoal_lab::{Bus, Disk, Drive, Format, Lab, Machine, Net, NetConfig, Vm};
+use shoal_lab::{Bus, Disk, Drive, Format, Lab, Machine, Net, NetConfig, PortId, Vm};
 
 use crate::boxes;
 use crate::images::Image;
@@ -58,6 +58,22 @@ impl Site {
         Ok(site)
     }
 
+    /// A second server of addresses on the same switch, with others to give, for a part of the site that is cut off.
+    ///
+    /// # Errors
+    /// If the lab cannot have one.
+    pub async fn annex(lab: &Lab) -> Result<Self> {
+        let config = NetConfig::default();
+        let [a, b, c, d] = config.address.octets();
+        let [.., last] = config.mac;
+        let mut mac = config.mac;
+        mac[5] = last + 1;
+        let config = NetConfig { mac, address: Ipv4Addr::new(a, b, c, d + 1), ..config };
+        let site = Self { net: Net::attach(&lab.network(boxes::NOWHERE)?, config).await? };
+        site.give_addresses(150);
+        Ok(site)
+    }
+
     /// Gives out addresses from this one on, to whoever asks.
     pub fn give_addresses(&self, first: u8) {
         let address = |last: u8| Ipv4Addr::new(10, 77, 0, last);
@@ -84,6 +100,14 @@ pub async fn with(lab: &Lab, image: &Image, name: &str, source: &Path) -> Result
     disk.grow(lab.qemu(), boxes::SMALL_DISK_BYTES).await?;
     let machine = Machine::new(name, shoal::boot::lab_arch(image.arch)).nic(boxes::NOWHERE).memory(MEMORY);
     Ok(machine.firmware(boxes::kernel(image, "")).drive(Drive::new(disk, Bus::Virtio)))
+}
+
+/// The network ports of boxes.
+///
+/// # Errors
+/// If one has none.
+pub fn ports(vms: &[Vm]) -> Result<Vec<PortId>> {
+    vms.iter().map(|vm| vm.port(0).context("a box is plugged in nowhere")).collect()
 }
 
 /// Waits until a box says that it is one of so many voters that all answer, and gives who it is.

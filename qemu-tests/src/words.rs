@@ -24,6 +24,14 @@ pub const AGENT_RUNS: &str = "shoal: service agent is running";
 pub const CLUSTER: &str = "INFO cluster ";
 /// The agent's words for a cluster of one box, as its end of the line begins.
 pub const ALONE: &str = ", 1 voter of 1 member: 1 of the 3 nodes that high availability needs";
+/// The agent's words for a cluster of two boxes, as its end of the line begins.
+pub const TWO: &str = ", 1 voter of 2 members: ";
+/// The agent's words for a cluster of four boxes, in the middle of the line.
+pub const FOUR_MEMBERS: &str = " of 4 members";
+/// The agent's words when nobody can be looked for.
+pub const NO_NETWORK: &str = "INFO this box has no network yet";
+/// The agent's words when there are two boxes with one key.
+pub const COPY: &str = "two boxes run with the same key";
 /// containerd takes connections.
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
 /// A link has an address, which follows.
