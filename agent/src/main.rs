@@ -23,6 +23,8 @@ use shoal_contract::CONFIG_PATH;
 use shoal_formation::settings::Medium;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::health::{Health, Service, Severity};
 use crate::init::Init1Proxy;
@@ -33,8 +35,19 @@ use crate::memory::Memory;
 const PERSISTENT: &str = "persistent";
 
 fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).init();
+    log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no event loop")?.block_on(run())
+}
+
+/// PID 1 takes what is written, with the time. openraft tells of every step, and warns of a peer that is off, over and over: what a person needs to know of
+/// that, the node says itself.
+fn log() {
+    let levels = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("openraft", LevelFilter::ERROR)
+        .with_target("mdns_sd", LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer().without_time().with_target(false).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
 }
 
 async fn run() -> anyhow::Result<()> {

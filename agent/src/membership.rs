@@ -6,7 +6,7 @@ use anyhow::Context;
 use shoal_formation::{State, settings::Medium, why::Reason};
 use shoal_formation_shell::status::Status;
 use shoal_node::{Running, Settings};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     health::{Health, Severity},
@@ -113,8 +113,11 @@ async fn watch_over(running: Running, told: &watch::Sender<Membership>, mut stop
     let mut status = handle.status();
     // It ends in order when nobody speaks with it any more.
     let mut handle = Some(handle);
+    let mut milestones = Milestones::default();
     loop {
-        told.send_replace(Membership::Node(Box::new(status.borrow_and_update().clone())));
+        let now = status.borrow_and_update().clone();
+        milestones.pass(Instant::now(), &now);
+        told.send_replace(Membership::Node(Box::new(now)));
         tokio::select! {
             ended = &mut task => {
                 drop(plane);
@@ -122,6 +125,30 @@ async fn watch_over(running: Running, told: &watch::Sender<Membership>, mut stop
             }
             Ok(()) = status.changed() => {}
             _ = stop.wait_for(|stop| *stop), if handle.is_some() => handle = None,
+        }
+    }
+}
+
+/// How long it took to what a box is for. Each is said once; `shoal bench formation` reads it.
+#[derive(Debug, Default)]
+struct Milestones {
+    usable: Option<Instant>,
+    has_leader: bool,
+    is_available: bool,
+}
+
+impl Milestones {
+    fn pass(&mut self, now: Instant, status: &Status) {
+        if status.why.first() == Some(&Reason::NoLink) {
+            return;
+        }
+        let took = now.duration_since(*self.usable.get_or_insert(now)).as_secs_f64();
+        if status.has_leader && !std::mem::replace(&mut self.has_leader, true) {
+            tracing::info!("the first leader was heard {took:.1} s after the network was usable");
+        }
+        let is_available = status.has_leader && status.why.is_empty() && status.voters.len() >= VOTERS_FOR_ONE_FAILURE;
+        if is_available && !std::mem::replace(&mut self.is_available, true) {
+            tracing::info!("highly available {took:.1} s after the network was usable");
         }
     }
 }
@@ -176,6 +203,23 @@ mod tests {
         let listening = Status { state: State::Listening, member: None, has_leader: false, why: vec![Reason::NoLink], ..status() };
         let (severity, text) = said(listening);
         assert!(severity == Severity::Warning && text.contains("no network"), "{text}");
+    }
+
+    #[test]
+    fn time_begins_with_a_usable_network_and_each_milestone_is_passed_once() {
+        let began = Instant::now();
+        let mut milestones = Milestones::default();
+        let listening = |why| Status { state: State::Listening, member: None, has_leader: false, why: vec![why], ..status() };
+        milestones.pass(began, &listening(Reason::NoLink));
+        assert_eq!(milestones.usable, None);
+        milestones.pass(began + Duration::from_secs(5), &listening(Reason::Looking));
+        milestones.pass(began + Duration::from_secs(9), &listening(Reason::NoLink));
+        assert!(milestones.usable == Some(began + Duration::from_secs(5)) && !milestones.has_leader);
+        milestones
+            .pass(began + Duration::from_secs(10), &Status { voters: vec![NodeId(7)], why: vec![Reason::TooFewNodes(1)], ..status() });
+        assert!(milestones.has_leader && !milestones.is_available);
+        milestones.pass(began + Duration::from_secs(20), &status());
+        assert!(milestones.is_available);
     }
 
     #[tokio::test]

@@ -299,6 +299,34 @@ pub enum BenchCommand {
         after_help = "Examples:\n  shoal bench boot                      the demonstration image, three boots each way\n  shoal bench boot dev --runs 10 --json"
     )]
     Boot(BenchBootArgs),
+    /// Switch on several boxes that were never on; print how long they take to become one cluster.
+    ///
+    /// They are emulated, on one switch with a DHCP server, and all at once. Times are the boxes' own, from a usable network: that of the box that took longest
+    /// counts. Let nothing else run meanwhile; with more boxes than processors, they wait for each other.
+    #[command(
+        after_help = "Examples:\n  shoal bench formation                 three boxes, once\n  shoal bench formation --boxes 1 --runs 5 --json"
+    )]
+    Formation(BenchFormationArgs),
+}
+
+/// Arguments of `shoal bench formation`.
+#[derive(Debug, Args)]
+pub struct BenchFormationArgs {
+    /// A recipe: a path, or the name of one in recipes/.
+    #[arg(default_value = "bare")]
+    pub recipe: String,
+    /// Architecture [default: this machine's].
+    #[arg(long, value_name = "amd64|arm64")]
+    pub arch: Option<Arch>,
+    /// How many boxes.
+    #[arg(long, default_value = "3", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub boxes: u8,
+    /// How many formations.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub runs: NonZeroU32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub common: Common,
 }
 
 /// Arguments of `shoal bench boot`.

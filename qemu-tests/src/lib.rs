@@ -33,6 +33,19 @@ pub fn full_matrix() -> bool {
     std::env::var_os(MATRIX_VARIABLE).is_some_and(|value| value == "full")
 }
 
+/// Runs a promise, as [`hold`] does, where everything is to be tried; else says that it was not held. For those of which other boots, or tests without boxes,
+/// hold the most part.
+///
+/// # Panics
+/// When the promise is broken.
+pub fn hold_in_full(name: &str, promise: impl AsyncFnOnce(&Lab) -> Result<()>) {
+    if full_matrix() {
+        hold(name, promise);
+    } else {
+        eprintln!("{name} was not tried: {MATRIX_VARIABLE}=full does");
+    }
+}
+
 /// Runs a promise in a lab of its own. The lab's logs and disks stay when it is broken.
 ///
 /// # Panics

@@ -30,7 +30,8 @@ impl Membership {
     /// If it says nothing of the kind.
     pub fn parse(line: &str) -> Result<Self> {
         let found = || {
-            let (cluster, rest) = line.split_once(words::CLUSTER)?.1.split_once(", node ")?;
+            let (before, rest) = line.split_once(", node ")?;
+            let (_, cluster) = before.rsplit_once("cluster ")?;
             let (node, _) = rest.split_once(',')?;
             Some(Self { cluster: cluster.to_owned(), node: node.to_owned() })
         };
@@ -126,6 +127,8 @@ mod tests {
     fn a_box_says_who_it_is() {
         let said = "[agent]  INFO cluster 1a2b3c4d, node n7, 3 voters of 3 members: highly available";
         assert_eq!(Membership::parse(said).unwrap(), Membership { cluster: "1a2b3c4d".into(), node: "n7".into() });
+        let shown = "shoal: health: unclaimed; cluster 1a2b3c4d, node n7, 3 voters of 3 members: highly available; 2 services are well";
+        assert_eq!(Membership::parse(shown).unwrap(), Membership::parse(said).unwrap());
         assert!(said.contains(&words::highly_available(3, 3)));
         assert!(Membership::parse("cluster of nobody").is_err());
     }

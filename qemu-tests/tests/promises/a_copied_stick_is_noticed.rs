@@ -2,13 +2,13 @@
 
 use anyhow::ensure;
 use qemu_tests::site::{Site, blank, highly_available};
-use qemu_tests::{boxes, hold, images, words};
+use qemu_tests::{boxes, hold_in_full, images, words};
 use shoal_contract::Arch;
 use shoal_lab::{Bus, Disk, Drive, Format, Machine, Vm};
 
 #[test]
 fn and_changes_nothing() {
-    hold("copied_stick", async |lab| {
+    hold_in_full("copied_stick", async |lab| {
         let image = images::bare(Arch::Amd64)?;
         lab.boxes(4);
         let _site = Site::new(lab).await?;

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use qemu_tests::site::{Membership, Site, blank, highly_available};
-use qemu_tests::{boxes, hold, images, words};
+use qemu_tests::{boxes, hold, hold_in_full, images, words};
 use shoal_contract::Arch;
 use shoal_lab::Vm;
 
@@ -47,8 +47,27 @@ fn three_at_once_also_after_the_power_of_the_whole_site_was_cut_and_all_addresse
 }
 
 #[test]
+fn five_at_once_of_which_three_vote() {
+    hold_in_full("five_at_once", async |lab| {
+        let image = images::bare(Arch::Amd64)?;
+        lab.boxes(5);
+        let _site = Site::new(lab).await?;
+        let mut vms = Vec::new();
+        for number in 1..=5 {
+            vms.push(Vm::start(blank(lab, image, &format!("box{number}")).await?, lab).await?);
+        }
+        let mut clusters = Vec::new();
+        for vm in &mut vms {
+            clusters.push(highly_available(vm, 3, 5).await?.cluster);
+        }
+        ensure!(clusters.iter().all(|cluster| *cluster == clusters[0]), "there are several clusters: {clusters:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn one_alone_and_two_more_later() {
-    hold("one_and_two_more", async |lab| {
+    hold_in_full("one_and_two_more", async |lab| {
         let image = images::bare(Arch::Amd64)?;
         lab.boxes(3);
         let _site = Site::new(lab).await?;

@@ -2,13 +2,13 @@
 
 use anyhow::{Result, ensure};
 use qemu_tests::site::{Site, blank, highly_available};
-use qemu_tests::{boxes, hold, images, words};
+use qemu_tests::{boxes, hold_in_full, images, words};
 use shoal_contract::Arch;
 use shoal_lab::Vm;
 
 #[test]
 fn and_forms_when_it_is_on() {
-    hold("switch_later", async |lab| -> Result<()> {
+    hold_in_full("switch_later", async |lab| -> Result<()> {
         let image = images::bare(Arch::Amd64)?;
         lab.boxes(3);
         let _site = Site::new(lab).await?;
