@@ -109,7 +109,7 @@ pub(crate) async fn run(
 
 /// Passes on what a node says of itself, until it ends.
 async fn watch_over(running: Running, told: &watch::Sender<Membership>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let Running { handle, plane, mut task, .. } = running;
+    let Running { handle, store, plane, mut task } = running;
     let mut status = handle.status();
     // It ends in order when nobody speaks with it any more.
     let mut handle = Some(handle);
@@ -124,7 +124,10 @@ async fn watch_over(running: Running, told: &watch::Sender<Membership>, mut stop
                 return ended.context("the node has panicked")?.context("the node has ended");
             }
             Ok(()) = status.changed() => {}
-            _ = stop.wait_for(|stop| *stop), if handle.is_some() => handle = None,
+            _ = stop.wait_for(|stop| *stop), if handle.is_some() => {
+                shoal_node::hand_over(&store).await;
+                handle = None;
+            }
         }
     }
 }

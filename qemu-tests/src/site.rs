@@ -11,8 +11,8 @@ use crate::boxes;
 use crate::images::Image;
 use crate::words;
 
-/// MiB of a box without containers: what it uses, twice.
-const MEMORY: u32 = 768;
+/// MiB of a box: with containers it uses half of it.
+const MEMORY: u32 = 1024;
 
 /// What a box says of its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,6 +14,7 @@
 //! | [`lanes`] | streams of the node plane as the store's connections |
 //! | [`finding`] | `shoal-discovery` behind formation's seam to whoever finds peers |
 //! | [`usable`] | whether the network can be waited for no longer: a decision without I/O |
+//! | [`hand_over`](hand_over()) | the leadership handed over, before a node is switched off in order |
 //! | [`hardware`] | what the box says of its hardware, from sysfs |
 //!
 //! # What is in the directory
@@ -25,6 +26,7 @@
 
 pub mod assemble;
 pub mod finding;
+pub mod hand_over;
 pub mod hardware;
 pub mod lanes;
 pub mod start;
@@ -32,4 +34,5 @@ pub mod store;
 pub mod usable;
 
 pub use assemble::{Running, StartError, assemble};
+pub use hand_over::hand_over;
 pub use start::{NODE_PORT, Settings, start};
