@@ -19,6 +19,10 @@ const DIRECTORY: &str = "/var/lib/shoal";
 /// How long after a start that has failed the next one is tried. What keeps a node from starting is seldom gone by itself; meanwhile the box shows what it is.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// How long the box shows why its node has ended before the agent ends, too, and begins again. Long enough that PID 1 does not give the agent up (ten ends within
+/// ten minutes), and reboot a box whose medium is full for as long as it is full.
+const SHOW_END: Duration = Duration::from_secs(90);
+
 /// Voters that a cluster needs so that one of them may fail.
 const VOTERS_FOR_ONE_FAILURE: usize = 3;
 
@@ -94,7 +98,15 @@ pub(crate) async fn run(
             Err(error) => Err(anyhow::Error::from(error).context("this box looks for no others: it is not known whose it is")),
         };
         match started {
-            Ok(running) => return watch_over(running, told, stop).await,
+            Ok(running) => {
+                let Err(error) = watch_over(running, told, stop.clone()).await else { return Ok(()) };
+                tracing::error!("{error:#}");
+                told.send_replace(Membership::Failed(format!("{error:#}")));
+                tokio::select! {
+                    () = stopped(&mut stop) => return Ok(()),
+                    () = tokio::time::sleep(SHOW_END) => return Err(error),
+                }
+            }
             Err(error) => {
                 tracing::error!("the node does not start: {error:#}");
                 told.send_replace(Membership::Failed(format!("{error:#}")));
