@@ -31,7 +31,7 @@ const VOTERS_FOR_ONE_FAILURE: usize = 3;
 pub(crate) enum Membership {
     /// Its files are being read.
     Starting,
-    /// It does not start. Why, for people.
+    /// It does not start, or has ended. Why, for people.
     Failed(String),
     /// What it says of itself.
     Node(Box<Status>),

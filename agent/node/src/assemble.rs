@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use shoal_cluster::storage::StorageConfig;
-use shoal_formation::{BootId, NodeKey};
+use shoal_formation::BootId;
 use shoal_formation_shell::{
     clock::Clock,
     discovery::Discovery,
@@ -80,9 +80,6 @@ pub enum StartError {
     /// Sessions cannot be had.
     #[error(transparent)]
     Plane(#[from] shoal_node_plane::StartError),
-    /// There are no random numbers.
-    #[error("the system gives no random numbers")]
-    Random(#[source] io::Error),
     /// What the cluster stores cannot be read.
     #[error("cannot read what this node's cluster stores")]
     Store(#[source] DriverError),
@@ -111,18 +108,6 @@ impl Files {
         let (state, found) = State::open(disk.clone(), &directory.join(NODE), entropy)?;
         let storage = StorageConfig { disk, ..StorageConfig::new(directory.join(STORE)) };
         Ok(Self { state, found, storage })
-    }
-
-    /// Who the node is.
-    #[must_use]
-    pub fn key(&self) -> NodeKey {
-        self.found.identity.key
-    }
-
-    /// The node's files, to look into.
-    #[must_use]
-    pub const fn state(&self) -> &State {
-        &self.state
     }
 
     /// How and where the store keeps its files, to be tuned before the node starts.

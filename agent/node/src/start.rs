@@ -8,18 +8,20 @@ use std::{
 };
 
 use shoal_discovery::{BROADCAST_PORT, Links};
-use shoal_discovery_core::{Identity, KnownPeer, Link, Timings};
+use shoal_discovery_core::{Identity, Link, Timings};
 use shoal_formation::{
     BootId, HardwareHint,
     settings::{Medium, Traits},
 };
-use shoal_formation_shell::{clock::Clock, state::SystemEntropy};
+use shoal_formation_shell::{
+    clock::Clock,
+    state::{SystemEntropy, random},
+};
 use shoal_store_files::disk::RealDisk;
 use shoal_trust::{
     beacon::{BootNonce, Standing},
     config::Config,
     fleet::Expect,
-    key::NodeKey,
 };
 use tokio::{
     net::TcpListener,
@@ -61,22 +63,20 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let hardware = hardware::Found::read(&sysfs);
     let files = open(directory, hardware.uncredited()).await?;
     let listener = listen(NODE_PORT).await?;
+    let mut entropy = SystemEntropy::default();
     let hint = match hardware.hint(&keys) {
         Some(hint) => hint,
         // Boxes of which nothing is known are not the same box.
-        None => HardwareHint(random().map(u64::from_be_bytes)?),
+        None => HardwareHint(random(&mut entropy).map(u64::from_be_bytes)?),
     };
-    let known = files.state().peers().into_iter().filter_map(|peer| {
-        let node = NodeKey::from_bytes(&peer.node.0).ok()?;
-        Some(KnownPeer { node, addresses: peer.addresses })
-    });
     let (finder, found) = shoal_discovery::start(shoal_discovery::Settings {
         keys: config.keys(),
-        identity: Identity { boot: BootNonce(random()?), port: NODE_PORT, standing: Standing::Virgin },
+        identity: Identity { boot: BootNonce(random(&mut entropy)?), port: NODE_PORT, standing: Standing::Virgin },
         timings: Timings::default(),
-        seed: random()?,
+        seed: random(&mut entropy)?,
         seeds: config.seeds.clone(),
-        known: known.collect(),
+        // Those of earlier boots are in the node's files, and its sessions try them.
+        known: Vec::new(),
         links: Links::Physical(sysfs),
         broadcast_port: BROADCAST_PORT,
     })?;
@@ -93,7 +93,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         keys,
         files,
         listeners: vec![listener],
-        boot: BootId(random().map(u64::from_be_bytes)?),
+        boot: BootId(random(&mut entropy).map(u64::from_be_bytes)?),
         discovery: Finding::new(finder, found),
         link,
         clock: Clock::new(),
@@ -136,13 +136,6 @@ async fn listen(port: u16) -> Result<TcpListener, StartError> {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StartError> {
-    use shoal_formation_shell::state::Entropy;
-    let mut bytes = [0; N];
-    SystemEntropy::default().fill(&mut bytes).map_err(StartError::Random)?;
-    Ok(bytes)
-}
-
 /// Says whether the network is usable, whenever that changes, until nobody wants to know.
 async fn watch_links(mut links: watch::Receiver<Vec<Link>>, told: watch::Sender<bool>) {
     let began = Instant::now();
@@ -150,7 +143,8 @@ async fn watch_links(mut links: watch::Receiver<Vec<Link>>, told: watch::Sender<
     loop {
         usable.links(began.elapsed(), &links.borrow_and_update());
         let now = began.elapsed();
-        told.send_if_modified(|told| std::mem::replace(told, usable.is_usable(now)) != usable.is_usable(now));
+        let is_usable = usable.is_usable(now);
+        told.send_if_modified(|told| std::mem::replace(told, is_usable) != is_usable);
         let deadline = usable.deadline().filter(|deadline| *deadline > now);
         tokio::select! {
             changed = links.changed() => if changed.is_err() { return },

@@ -7,15 +7,13 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use shoal_cluster::{Node, Replica};
-use shoal_discovery_core::Input;
 use shoal_formation::{BootId, ClusterId, HardwareHint, NodeId, Settings};
 use shoal_formation_shell::{
     clock::Clock,
-    discovery::Discovery,
+    discovery::Told,
     driver::DriverError,
-    state::{Entropy, SystemEntropy},
+    state::{SystemEntropy, random},
     status::Status,
 };
 use shoal_kv::{Command, Outcome, PutRequest, RangeRequest};
@@ -49,22 +47,6 @@ const SOON: Duration = Duration::from_secs(120);
 /// Bytes of a segment of the log: the disk is memory here.
 const SEGMENT_BYTES: u32 = 256 << 10;
 
-/// Finds whom it is told of.
-#[derive(Debug)]
-struct Told(mpsc::UnboundedReceiver<SocketAddr>);
-
-#[async_trait]
-impl Discovery for Told {
-    async fn tell(&mut self, _input: Input) {}
-
-    async fn next(&mut self) -> Option<SocketAddr> {
-        match self.0.recv().await {
-            None => std::future::pending().await,
-            found => found,
-        }
-    }
-}
-
 /// A box that is on, and what survives the power.
 struct Computer {
     number: u64,
@@ -82,12 +64,6 @@ fn blank(number: u64) -> SimDisk {
     disk
 }
 
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    SystemEntropy::default().fill(&mut bytes).unwrap();
-    u64::from_be_bytes(bytes)
-}
-
 async fn boot(number: u64, stick: SimDisk, secret: u8) -> Computer {
     let mut files = Files::open("/state", Arc::new(stick.clone()), Box::new(SystemEntropy::default())).unwrap();
     files.storage_mut().log.segment_bytes = SEGMENT_BYTES;
@@ -101,7 +77,7 @@ async fn boot(number: u64, stick: SimDisk, secret: u8) -> Computer {
         keys: Arc::new(FleetKeys::derive(FleetId([1; 16]), Generation::FIRST, &secret)),
         files,
         listeners: vec![listener],
-        boot: BootId(random()),
+        boot: BootId(random(&mut SystemEntropy::default()).map(u64::from_be_bytes).unwrap()),
         discovery: Told(found),
         link: linked,
         clock: Clock::faster(SPEED),

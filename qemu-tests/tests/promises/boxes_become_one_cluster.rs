@@ -23,7 +23,7 @@ async fn one_cluster(vms: &mut [Vm]) -> Result<Vec<Membership>> {
 }
 
 #[test]
-fn three_at_once_also_after_the_power_of_the_whole_site_was_cut_and_all_addresses_have_changed() {
+fn three_at_once_also_after_the_power_of_the_whole_site_was_cut_and_all_given_addresses_have_changed() {
     hold("three_at_once", async |lab| {
         let image = images::bare(Arch::Amd64)?;
         lab.boxes(3);
@@ -37,6 +37,8 @@ fn three_at_once_also_after_the_power_of_the_whole_site_was_cut_and_all_addresse
         for vm in &mut vms {
             vm.power_cut()?;
         }
+        // A router would give the same addresses again: they are made from those of the cards.
+        site.net.stop_router();
         site.give_addresses(200);
         for vm in &mut vms {
             vm.power_on().await?;

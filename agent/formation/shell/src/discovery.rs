@@ -1,12 +1,13 @@
 //! The seam to whoever finds peers.
 
-use std::{fmt::Debug, net::SocketAddr};
+use std::{fmt::Debug, future::pending, net::SocketAddr};
 
 use async_trait::async_trait;
 use shoal_discovery_core::Input;
 use shoal_formation::Standing;
 use shoal_formation_wire::statement::cluster_id;
 use shoal_trust::beacon;
+use tokio::sync::mpsc;
 
 /// Finds peers.
 #[async_trait]
@@ -16,6 +17,22 @@ pub trait Discovery: Debug + Send + 'static {
 
     /// An address to try; none when there will be no more. It loses nothing when it is dropped before it is ready.
     async fn next(&mut self) -> Option<SocketAddr>;
+}
+
+/// Finds whom it is told of: where somebody else looks for peers.
+#[derive(Debug)]
+pub struct Told(pub mpsc::UnboundedReceiver<SocketAddr>);
+
+#[async_trait]
+impl Discovery for Told {
+    async fn tell(&mut self, _input: Input) {}
+
+    async fn next(&mut self) -> Option<SocketAddr> {
+        match self.0.recv().await {
+            None => pending().await,
+            found => found,
+        }
+    }
 }
 
 /// What beacons say of a standing. Who founds is nobody yet, and who joins is blank.

@@ -17,8 +17,8 @@
 //! - **Raft hears whom the core lets it hear.** [`raft::Gate`] asks the core, and is what raft's transport is given.
 //!
 //! # What it does not do
-//! It knows no certificate of a cluster yet: a node that was removed, and whose log knows none of today's members, is not told so. It does not start in
-//! any image yet.
+//! It knows no certificate of a cluster yet: a node that was removed, and whose log knows none of today's members, is not told so. In a box
+//! it is started by `shoal-node`.
 
 pub mod clock;
 pub mod discovery;

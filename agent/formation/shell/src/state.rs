@@ -149,8 +149,11 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// Random numbers, as the core wants them.
-pub(crate) fn random<const N: usize>(entropy: &mut dyn Entropy) -> Result<[u8; N], StateError> {
+/// Random bytes.
+///
+/// # Errors
+/// If there are none.
+pub fn random<const N: usize>(entropy: &mut dyn Entropy) -> Result<[u8; N], StateError> {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes).map_err(StateError::NoEntropy)?;
     Ok(bytes)

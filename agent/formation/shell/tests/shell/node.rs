@@ -8,12 +8,10 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use shoal_discovery_core::Input;
 use shoal_formation::{BootId, HardwareHint, Settings};
 use shoal_formation_shell::{
     clock::Clock,
-    discovery::Discovery,
+    discovery::Told,
     driver::{Driver, DriverError, Handle, Parts},
     state::{Entropy, State},
     status::Status,
@@ -72,22 +70,6 @@ impl Entropy for Seeded {
 
     fn uncredited(&mut self) -> Vec<Vec<u8>> {
         vec![b"a test".to_vec()]
-    }
-}
-
-/// Finds whom it is told of.
-#[derive(Debug)]
-struct Told(mpsc::UnboundedReceiver<SocketAddr>);
-
-#[async_trait]
-impl Discovery for Told {
-    async fn tell(&mut self, _input: Input) {}
-
-    async fn next(&mut self) -> Option<SocketAddr> {
-        match self.0.recv().await {
-            None => std::future::pending().await,
-            found => found,
-        }
     }
 }
 
