@@ -1,4 +1,4 @@
-//! How well a box is, from the states of its services: a decision without I/O.
+//! How well a box is, from the states of its services and from what its node says: a decision without I/O.
 
 /// A service, as `ListServices` gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,13 @@ pub(crate) fn judge(services: &[Service]) -> Health {
     Health { severity, text: culprits.join("; ") }
 }
 
+/// Several judgements as one, with what every screen has to say first. The worst severity wins.
+pub(crate) fn join(banner: Option<&str>, judgements: &[&Health]) -> Health {
+    let severity = judgements.iter().map(|health| health.severity).max().unwrap_or(Severity::Ok);
+    let texts: Vec<&str> = banner.into_iter().chain(judgements.iter().map(|health| health.text.as_str())).collect();
+    Health { severity, text: texts.join("; ") }
+}
+
 fn severity(service: &Service) -> Severity {
     match service.state.as_str() {
         // Stopped: somebody wanted it so, or its work is over.
@@ -81,6 +88,13 @@ mod tests {
         };
         let health = judge(&states.iter().enumerate().map(service).collect::<Vec<_>>());
         (health.severity, health.text)
+    }
+
+    #[test]
+    fn of_two_judgements_both_are_shown_and_the_worse_one_counts() {
+        let health = |severity, text: &str| Health { severity, text: text.to_owned() };
+        let both = [health(Severity::Warning, "no leader"), health(Severity::Ok, "3 services are well")];
+        assert_eq!(join(Some("unclaimed"), &both.each_ref()), health(Severity::Warning, "unclaimed; no leader; 3 services are well"));
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub(crate) trait Init1 {
     /// Stops a service and starts it again.
     fn restart_service(&self, name: &str) -> zbus::Result<()>;
 
+    /// Stops a service.
+    fn stop_service(&self, name: &str) -> zbus::Result<()>;
+
     /// Shows on the console how well the box is.
     fn set_health(&self, severity: &str, text: &str) -> zbus::Result<()>;
 

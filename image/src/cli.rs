@@ -15,7 +15,7 @@ use shoal_contract::Arch;
 #[command(
     name = "shoal",
     version,
-    after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of"
+    after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of\n  shoal stamp IMAGE     make an image one of your fleet"
 )]
 pub struct Cli {
     /// What to do.
@@ -51,6 +51,17 @@ pub enum Command {
     Lock(LockArgs),
     /// Show what an image is made of and what each part weighs.
     Inspect(InspectArgs),
+    /// Make and show fleet files: the key with which an owner administers boxes.
+    Fleet(FleetArgs),
+    /// Make images those of a fleet.
+    ///
+    /// Writes one sector of each image in place, in milliseconds; nothing is built anew. Boxes of one fleet find and trust each other, and obey whoever has its fleet
+    /// file. Without --fleet that is your default fleet, which is made at its first use. Takes .img, .iso, .qcow2, .efi and initrd; a stick or disk that the image was
+    /// written to works as well (/dev/sdX).
+    #[command(
+        after_help = "Examples:\n  shoal stamp out/*.img                         your default fleet\n  shoal stamp edge.iso --fleet site1.fleet --expect 3\n  shoal stamp out/*.img --unclaimed             for a published image"
+    )]
+    Stamp(StampArgs),
     /// Show or empty the cache.
     Cache(CacheArgs),
     /// Measure images on this machine.
@@ -182,6 +193,66 @@ pub struct InspectArgs {
     pub markdown: bool,
 }
 
+/// Arguments of `shoal fleet`.
+#[derive(Debug, Args)]
+pub struct FleetArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: FleetCommand,
+}
+
+/// What to do with fleet files.
+#[derive(Debug, Subcommand)]
+pub enum FleetCommand {
+    /// Make a fleet.
+    ///
+    /// Writes NAME.fleet, readable by you alone, with a new operator's key and a new join secret. A file that is there is never written over.
+    #[command(after_help = "Example:\n  shoal fleet new site1 && shoal stamp edge.img --fleet site1.fleet")]
+    New {
+        /// What you call it: a-z, 0-9 and -.
+        name: String,
+        /// Where to write it [default: NAME.fleet].
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Show a fleet, without its secrets.
+    Show {
+        /// The fleet file [default: your default fleet].
+        file: Option<PathBuf>,
+    },
+}
+
+/// Arguments of `shoal stamp`.
+#[derive(Debug, Args)]
+pub struct StampArgs {
+    /// Images (.img, .iso, .qcow2, .efi, initrd).
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// The fleet file [default: your default fleet].
+    #[arg(long, value_name = "FILE")]
+    pub fleet: Option<PathBuf>,
+    /// Make them nobody's, as they are built.
+    #[arg(long, conflicts_with = "fleet")]
+    pub unclaimed: bool,
+    /// How many nodes there will be: a cluster is founded only where more than half of them see each other. 0: not known.
+    #[arg(long, value_name = "N")]
+    pub expect: Option<u32>,
+    /// What a box with such an image may become once a cluster is in use.
+    #[arg(long, value_enum)]
+    pub admission: Option<AdmissionArg>,
+}
+
+/// Who is let in, as it is written on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AdmissionArg {
+    /// Anything: a new stick replaces a dead box with no command.
+    Open,
+    /// A worker; to vote, an operator has to approve it.
+    Guarded,
+    /// Nothing until an operator approves it.
+    Strict,
+}
+
 /// Arguments of `shoal cache`.
 #[derive(Debug, Args)]
 pub struct CacheArgs {
@@ -228,6 +299,34 @@ pub enum BenchCommand {
         after_help = "Examples:\n  shoal bench boot                      the demonstration image, three boots each way\n  shoal bench boot dev --runs 10 --json"
     )]
     Boot(BenchBootArgs),
+    /// Switch on several boxes that were never on; print how long they take to become one cluster.
+    ///
+    /// They are emulated, on one switch with a DHCP server, and all at once. Times are the boxes' own, from a usable network: that of the box that took longest
+    /// counts. Let nothing else run meanwhile; with more boxes than processors, they wait for each other.
+    #[command(
+        after_help = "Examples:\n  shoal bench formation                 three boxes, once\n  shoal bench formation --boxes 1 --runs 5 --json"
+    )]
+    Formation(BenchFormationArgs),
+}
+
+/// Arguments of `shoal bench formation`.
+#[derive(Debug, Args)]
+pub struct BenchFormationArgs {
+    /// A recipe: a path, or the name of one in recipes/.
+    #[arg(default_value = "bare")]
+    pub recipe: String,
+    /// Architecture [default: this machine's].
+    #[arg(long, value_name = "amd64|arm64")]
+    pub arch: Option<Arch>,
+    /// How many boxes.
+    #[arg(long, default_value = "3", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub boxes: u8,
+    /// How many formations.
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub runs: NonZeroU32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would show it as help")]
+    pub common: Common,
 }
 
 /// Arguments of `shoal bench boot`.

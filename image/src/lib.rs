@@ -10,6 +10,7 @@
 //! | [`build`], [`steps`], [`step`] | the steps of a build, and how they are cached |
 //! | [`outputs`], [`manifest`], [`sbom`] | what a build leaves in the output directory |
 //! | [`inspect`] | what an image is made of |
+//! | [`fleet`], [`stamp`] | fleet files, and whose an image is |
 //! | [`boot`] | boots an image in an emulated box |
 //! | [`bench`] | measures how an image boots |
 //! | [`events`] | progress: bars, lines, or JSON |
@@ -24,6 +25,7 @@ pub mod boot;
 pub mod build;
 pub mod cli;
 pub mod events;
+pub mod fleet;
 pub mod inspect;
 pub mod interrupt;
 pub mod lock;
@@ -37,6 +39,7 @@ pub mod sbom;
 mod small;
 pub mod sources;
 pub mod space;
+pub mod stamp;
 pub mod step;
 pub mod steps;
 pub mod toolbox;

@@ -25,9 +25,12 @@ fn run_command(command: &Command) -> anyhow::Result<()> {
         Command::Boot(args) => shoal::boot::run(args),
         Command::Lock(args) => run::lock(args),
         Command::Inspect(args) => shoal::inspect::run(args),
+        Command::Fleet(args) => shoal::fleet::run(args),
+        Command::Stamp(args) => shoal::stamp::run(args),
         Command::Cache(args) => run::cache(args),
         Command::Bench(args) => match &args.command {
-            BenchCommand::Boot(args) => shoal::bench::boot(args),
+            BenchCommand::Boot(args) => shoal::bench::boot::run(args),
+            BenchCommand::Formation(args) => shoal::bench::formation::run(args),
         },
         Command::Completions { shell } => {
             run::completions(*shell);

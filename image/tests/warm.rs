@@ -58,9 +58,10 @@ fn build(directory: &TempDir) -> Done {
     };
     let manifest: serde_json::Value = serde_json::from_slice(&read(".manifest.json")).expect("it is JSON");
     let mut done = Done { id: manifest["id"].to_string(), ..Done::default() };
-    // Behind the packed archive there is one that is not, which is none of zstd's business.
+    // Before the packed archive there is one with the configuration, and behind it one that is not packed, which is none of zstd's business.
     let initrd = read("-initrd");
-    let mut packed = zstd::Decoder::new(initrd.as_slice()).expect("it begins with a packed archive").single_frame();
+    let begin = initrd.windows(4).position(|bytes| bytes == [0x28, 0xb5, 0x2f, 0xfd]).expect("an archive of it is packed");
+    let mut packed = zstd::Decoder::new(&initrd[begin..]).expect("a packed archive begins there").single_frame();
     packed.read_to_end(&mut done.initramfs).expect("it can be unpacked");
     for event in session.reporter.events() {
         match event {

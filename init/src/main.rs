@@ -18,6 +18,7 @@
 
 mod bus;
 mod clock;
+mod config;
 mod console;
 mod fault;
 mod finish;

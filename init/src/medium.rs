@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use shoal_init_core::medium::{Choice, Disk, choose, iso_volume_bytes};
+use shoal_init_core::medium::{Choice, Disk, choose, config_sector, iso_volume_bytes};
 use shoal_init_core::partition;
 use shoal_init_core::table::{Copies, SECTOR_BYTES};
 use uuid::Uuid;
@@ -39,19 +39,35 @@ pub(crate) struct Medium {
     pub(crate) sector_bytes: u64,
     /// First sector behind an ISO 9660 volume, or 0.
     pub(crate) image_end: u64,
+    /// First sector of the partition with the image's configuration.
+    pub(crate) config: Option<u64>,
+}
+
+/// Why there is no medium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoMedium {
+    /// In words for the console.
+    pub(crate) reason: String,
+    /// There is one, or the box would not have booted; but which one is not known.
+    pub(crate) exists: bool,
+}
+
+/// Whether the firmware says that the box was booted from a disk. It says nothing under legacy BIOS, and nothing after a boot over the network.
+pub(crate) fn is_known_to_exist() -> bool {
+    loader_partition().is_some()
 }
 
 /// Waits until the medium is known, or the box goes down.
 ///
 /// # Errors
-/// The reason why there is none, in words for the console.
+/// [`NoMedium`].
 pub(crate) fn find(
     image: Uuid,
     patience: Duration,
     events: &Uevents,
     watchdog: &mut Option<Watchdog>,
     interrupt: &Interrupt,
-) -> Result<Medium, String> {
+) -> Result<Medium, NoMedium> {
     let deadline = Instant::now() + patience;
     let mut changed = Instant::now();
     let mut told = false;
@@ -65,12 +81,14 @@ pub(crate) fn find(
             Choice::Certain(name) => return taken(name, media),
             Choice::Likely(name) if settled => return taken(name, media),
             Choice::Ambiguous(names) if settled => {
-                return Err(format!("several media hold this image ({}); unplug all but one and reboot", names.join(", ")));
+                let reason = format!("several media hold this image ({}); unplug all but one and reboot", names.join(", "));
+                return Err(NoMedium { reason, exists: true });
             }
             Choice::None if now >= deadline => {
-                return Err(format!("no medium with this image appeared within {} s (booted over the network?)", patience.as_secs()));
+                let reason = format!("no medium with this image appeared within {} s (booted over the network?)", patience.as_secs());
+                return Err(NoMedium { reason, exists: booted_from.is_some() });
             }
-            _ if interrupt.is_set() => return Err("the box goes down".to_owned()),
+            _ if interrupt.is_set() => return Err(NoMedium { reason: "the box goes down".to_owned(), exists: true }),
             Choice::None if !told => {
                 say::line(&format!("waiting up to {} s for the medium with this image", patience.as_secs()));
                 told = true;
@@ -91,8 +109,9 @@ pub(crate) fn find(
     }
 }
 
-fn taken(name: &str, media: Vec<Medium>) -> Result<Medium, String> {
-    media.into_iter().find(|medium| medium.name == name).ok_or_else(|| format!("{name} has vanished; plug it in again and reboot"))
+fn taken(name: &str, media: Vec<Medium>) -> Result<Medium, NoMedium> {
+    let vanished = || NoMedium { reason: format!("{name} has vanished; plug it in again and reboot"), exists: true };
+    media.into_iter().find(|medium| medium.name == name).ok_or_else(vanished)
 }
 
 /// Looks at all whole disks.
@@ -129,7 +148,8 @@ fn look(name: &str) -> Option<(Disk, Medium)> {
         has_state: table.is_some_and(partition::has_state),
     };
     let image_end = iso_end(name).div_ceil(SECTOR_BYTES);
-    Some((disk, Medium { name: name.to_owned(), sectors, read_only, sector_bytes, image_end }))
+    let config = table.and_then(config_sector);
+    Some((disk, Medium { name: name.to_owned(), sectors, read_only, sector_bytes, image_end, config }))
 }
 
 /// End of an ISO 9660 volume on a disk in bytes, or 0.
@@ -156,6 +176,6 @@ mod tests {
         let interrupt = Interrupt::default();
         interrupt.set();
         let found = find(Uuid::from_u128(1), FOR_EVER, &Uevents::open().unwrap(), &mut None, &interrupt);
-        assert_eq!(found, Err("the box goes down".to_owned()));
+        assert_eq!(found.unwrap_err().reason, "the box goes down");
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::mount::mount_move;
 use shoal_contract::Boot;
 
+use crate::config;
 use crate::handoff::StateMedium;
 use crate::interrupt::Interrupt;
 use crate::medium::{self, Medium};
@@ -60,15 +61,22 @@ pub(crate) fn settle(
     watchdog: &mut Option<Watchdog>,
     interrupt: &Interrupt,
 ) -> std::io::Result<Settled> {
-    let on_medium = if !boot.state.persistent {
-        Err("the recipe asks for it".to_owned())
+    let unwanted = if !boot.state.persistent {
+        Some("the recipe asks for it")
     } else if in_ram {
-        Err("the kernel command line asks for it".to_owned())
+        Some("the kernel command line asks for it")
     } else {
-        medium::find(boot.image.id, Duration::from_millis(boot.state.medium_timeout_ms), events, watchdog, interrupt)
-            .and_then(|medium| use_medium(medium, boot.state.minimum_bytes, watchdog, interrupt))
+        None
     };
-    let mut notes = Vec::new();
+    // Where no state is kept, only the configuration is wanted, and nobody waits for a medium that may not be there.
+    let is_waited_for = unwanted.is_none() || medium::is_known_to_exist();
+    let patience = if is_waited_for { Duration::from_millis(boot.state.medium_timeout_ms) } else { Duration::ZERO };
+    let found = medium::find(boot.image.id, patience, events, watchdog, interrupt);
+    let mut notes: Vec<String> = config::settle(&found).into_iter().collect();
+    let on_medium = match unwanted {
+        Some(reason) => Err(reason.to_owned()),
+        None => found.map_err(|none| none.reason).and_then(|medium| use_medium(medium, boot.state.minimum_bytes, watchdog, interrupt)),
+    };
     let medium = match on_medium {
         Ok(device) => {
             if let Some(note) = fullness() {

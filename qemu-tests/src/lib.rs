@@ -8,6 +8,7 @@
 //! | [`images`] | the images of `recipes/test.toml`, `recipes/bare.toml` and `recipes/kube.toml`, and the pinned QEMU, built once per process |
 //! | [`words`] | what a box says, word for word |
 //! | [`boxes`] | disks and machines to boot them in, and waiting until they have come up |
+//! | [`site`] | boxes on one switch that become one cluster |
 //! | [`chance`] | numbers from a seed, for tests that try many moments |
 //! | [`state`] | a look at the state partition of a box that is off |
 //!
@@ -16,6 +17,7 @@
 pub mod boxes;
 pub mod chance;
 pub mod images;
+pub mod site;
 pub mod state;
 pub mod words;
 
@@ -29,6 +31,19 @@ const MATRIX_VARIABLE: &str = "SHOAL_MATRIX";
 #[must_use]
 pub fn full_matrix() -> bool {
     std::env::var_os(MATRIX_VARIABLE).is_some_and(|value| value == "full")
+}
+
+/// Runs a promise, as [`hold`] does, where everything is to be tried; else says that it was not held. For those of which other boots, or tests without boxes,
+/// hold the most part.
+///
+/// # Panics
+/// When the promise is broken.
+pub fn hold_in_full(name: &str, promise: impl AsyncFnOnce(&Lab) -> Result<()>) {
+    if full_matrix() {
+        hold(name, promise);
+    } else {
+        eprintln!("{name} was not tried: {MATRIX_VARIABLE}=full does");
+    }
 }
 
 /// Runs a promise in a lab of its own. The lab's logs and disks stay when it is broken.

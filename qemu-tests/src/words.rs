@@ -20,6 +20,18 @@ pub const SERVICES_STARTING: &str = "shoal: services starting";
 pub const ALL_READY: &str = "shoal: all services are ready";
 /// The agent has reported.
 pub const AGENT_RUNS: &str = "shoal: service agent is running";
+/// What the agent says of the cluster that the box is in: its name follows, the box's number in it, and how many vote.
+pub const CLUSTER: &str = "INFO cluster ";
+/// The agent's words for a cluster of one box, as its end of the line begins.
+pub const ALONE: &str = ", 1 voter of 1 member: 1 of the 3 nodes that high availability needs";
+/// The agent's words for a cluster of two boxes, as its end of the line begins.
+pub const TWO: &str = ", 1 voter of 2 members: ";
+/// The agent's words for a cluster of four boxes, in the middle of the line.
+pub const FOUR_MEMBERS: &str = " of 4 members";
+/// The agent's words when nobody can be looked for.
+pub const NO_NETWORK: &str = "INFO this box has no network yet";
+/// The agent's words when there are two boxes with one key.
+pub const COPY: &str = "two boxes run with the same key";
 /// containerd takes connections.
 pub const CONTAINERD_RUNS: &str = "shoal: service containerd is running";
 /// A link has an address, which follows.
@@ -44,6 +56,10 @@ pub const BUTTON_PRESSED: &str = "shoal: the power button was pressed";
 pub const PUT_DOWN: &str = " is put down";
 /// The last word before the power goes.
 pub const SWITCHING_OFF: &str = "shoal: switching off";
+/// What the agent says of a box that is a node of Kubernetes, as its end of the line, if it votes.
+pub const CONTROL_PLANE: &str = " with a control plane";
+/// What the service `nodes` of recipes/kube.toml says when the API has something new of a node: name and state follow.
+pub const A_NODE_IS: &str = "[nodes] ";
 /// What the service `proof` of recipes/kube.toml says, in this order. What the cluster answered follows.
 pub const API_READY: &str = "[proof] the API is ready";
 /// By the API's word.
@@ -57,3 +73,9 @@ pub const SERVICE_ANSWERS: &str = "[proof] by its Service and by its name: ";
 /// The container that was baked in has run (recipes/dev.toml); its host name follows. The service's name before it keeps the words apart from
 /// the same ones in a command line that somebody logs.
 pub const HELLO: &str = "[hello] hello from a container on ";
+
+/// The agent's words for a cluster of which any one voter may fail, as its end of the line.
+#[must_use]
+pub fn highly_available(voters: usize, members: usize) -> String {
+    format!(", {voters} voters of {members} members: highly available")
+}

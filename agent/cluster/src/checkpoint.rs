@@ -33,14 +33,14 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::{
     peer::message::SnapshotKey,
-    replica::Identity,
+    replica::Owner,
     snapshot::record::encode_row,
     state::{Head, Replicated, State},
 };
 pub(crate) use error::{CheckpointError, chain};
 pub(crate) use lent::Lent;
 use lent::Readers;
-use rows::{HEAD, IDENTITY, Rows, Stored, encode_head, encode_identity, read_head, row_after, row_at};
+use rows::{HEAD, IDENTITY, Rows, Stored, encode_head, encode_owner, read_head, row_after, row_at};
 pub(crate) use rows::{head_batch, rows_batch};
 
 /// Bytes of rows in one commit of a checkpoint, about. More commits mean more syncs, larger ones more memory.
@@ -63,7 +63,7 @@ const DEFERRED_REMOVALS: usize = 4 << 20;
 pub(crate) struct Checkpointer {
     checkpoint: Checkpoint,
     state: Arc<State>,
-    identity: Identity,
+    owner: Owner,
     /// Held while a checkpoint is written or replaced, while versions are compacted, and while a reader is let in.
     written: Mutex<Written>,
     readers: Arc<Readers>,
@@ -85,24 +85,24 @@ struct Written {
 
 impl Checkpointer {
     /// Makes an empty checkpoint carry the identity of its owner. Blocks.
-    pub(crate) fn create(checkpoint: &Checkpoint, identity: Identity) -> Result<(), CheckpointError> {
-        let batch = Batch { put_meta: vec![(IDENTITY.into(), encode_identity(identity))], ..Batch::default() };
+    pub(crate) fn create(checkpoint: &Checkpoint, owner: impl Into<Owner>) -> Result<(), CheckpointError> {
+        let batch = Batch { put_meta: vec![(IDENTITY.into(), encode_owner(owner.into()))], ..Batch::default() };
         checkpoint.commit_now(batch)?;
         Ok(())
     }
 
     /// What is small in a checkpoint, which must be this member's. Blocks while it is read.
-    pub(crate) fn head(checkpoint: &Checkpoint, identity: Identity) -> Result<Head, CheckpointError> {
-        let Stored { head, identity: found } = read_head(checkpoint)?;
-        if found != identity {
-            return Err(CheckpointError::Foreign { found, expected: identity });
+    pub(crate) fn head(checkpoint: &Checkpoint, owner: impl Into<Owner>) -> Result<Head, CheckpointError> {
+        let (Stored { head, owner: found }, expected) = (read_head(checkpoint)?, owner.into());
+        if found != expected {
+            return Err(CheckpointError::Foreign { found, expected });
         }
         Ok(head)
     }
 
     /// The state in a checkpoint. Blocks while everything is read.
-    pub(crate) fn restore(checkpoint: &Checkpoint, identity: Identity) -> Result<Replicated, CheckpointError> {
-        let Head { applied, membership, attributes, store } = Self::head(checkpoint, identity)?;
+    pub(crate) fn restore(checkpoint: &Checkpoint, owner: impl Into<Owner>) -> Result<Replicated, CheckpointError> {
+        let Head { applied, membership, attributes, control, first_seal, store } = Self::head(checkpoint, owner)?;
         let mut failure = None;
         let rows = Rows::new(checkpoint, store.revision).map_while(|row| row.map_err(|error| failure = Some(error)).ok());
         let store = Store::restore(store, rows);
@@ -110,15 +110,15 @@ impl Checkpointer {
             return Err(failure);
         }
         checkpoint.loaded()?;
-        Ok(Replicated { applied, membership, attributes, ..Replicated::new(store?) })
+        Ok(Replicated { applied, membership, attributes, control, first_seal, ..Replicated::new(store?) })
     }
 
     /// Writes checkpoints of `state`, which was [restored](Self::restore) from this one. Blocks while it reads.
-    pub(crate) fn new(checkpoint: Checkpoint, state: Arc<State>, identity: Identity, life: u64) -> Result<Self, CheckpointError> {
+    pub(crate) fn new(checkpoint: Checkpoint, state: Arc<State>, owner: impl Into<Owner>, life: u64) -> Result<Self, CheckpointError> {
         let head = read_head(&checkpoint)?.head;
         let leases = head.store.leases.iter().copied().collect();
         let written = Mutex::new(Written { number: 0, head: Arc::new(head), leases, deferred: Vec::new() });
-        Ok(Self { checkpoint, state, identity, written, readers: Arc::default(), installed: AtomicU64::new(0), life })
+        Ok(Self { checkpoint, state, owner: owner.into(), written, readers: Arc::default(), installed: AtomicU64::new(0), life })
     }
 
     /// Writes a checkpoint of everything applied so far, and says up to where it goes.
@@ -227,7 +227,7 @@ impl Checkpointer {
         let written = self.written.lock().await;
         self.readers.count.fetch_add(1, Ordering::SeqCst);
         let generation = self.readers.generation.load(Ordering::SeqCst);
-        let key = SnapshotKey { sender: self.identity.member, life: self.life, checkpoint: written.number };
+        let key = SnapshotKey { sender: self.owner.identity.member, life: self.life, checkpoint: written.number };
         Lent { key, head: written.head.clone(), checkpoint: self.checkpoint.clone(), readers: self.readers.clone(), generation }
     }
 
@@ -240,10 +240,10 @@ impl Checkpointer {
     pub(crate) async fn install(&self, replacement: Replacement) -> Result<(), CheckpointError> {
         let mut written = self.written.lock().await;
         self.readers.generation.fetch_add(1, Ordering::SeqCst);
-        let (checkpoint, identity) = (self.checkpoint.clone(), self.identity);
+        let (checkpoint, owner) = (self.checkpoint.clone(), self.owner);
         let restored = crate::blocking::run(move || {
             replacement.finish()?;
-            Self::restore(&checkpoint, identity)
+            Self::restore(&checkpoint, owner)
         });
         let replicated = restored.await.map_err(|_| CheckpointError::Closed)??;
         let head = replicated.head();
@@ -264,9 +264,9 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Which member of which cluster this is.
-    pub(crate) const fn identity(&self) -> Identity {
-        self.identity
+    /// Whose it is.
+    pub(crate) const fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// How many rows the next checkpoint removes.

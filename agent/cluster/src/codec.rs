@@ -4,9 +4,15 @@
 //! Nothing here panics on any input; what is not understood is a [`DecodeError`].
 
 mod command;
+mod control;
 
 pub(crate) use command::{CommandMessage, alarm_number, alarm_of_number};
 pub use command::{decode_command, encode_command, encoded_len};
+#[cfg(test)]
+pub(crate) use control::tests::entries as control_entries;
+pub(crate) use control::{
+    CONTROL_BYTES_MAX, cause_number, cause_of_number, decode_control, encode_control, is_seal, medium_number, medium_of_number,
+};
 
 /// Bytes that do not say what they should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -30,6 +30,9 @@ pub enum ProposeError {
     /// The alarm CORRUPT is raised: nothing is written until an operator disarms it.
     #[error("etcdserver: corrupt cluster")]
     Corrupt,
+    /// The cluster has dissolved into another one, which its nodes go to: nothing of it is kept, and nothing was written. Not one of etcd's.
+    #[error("the cluster has dissolved into another one and takes no more writes: write to that")]
+    Dissolved,
     /// This member is shutting down, or its storage has failed.
     #[error("etcdserver: server stopped")]
     Stopped,
@@ -123,6 +126,9 @@ pub enum MembershipError {
     /// Too few voters are connected for a change.
     #[error("etcdserver: unhealthy cluster")]
     Unhealthy,
+    /// The cluster forms itself ([`crate::formation`]). Not one of etcd's.
+    #[error("this cluster forms itself: its members come and go without being added or removed here")]
+    FormsItself,
     /// Another change is under way.
     #[error("etcdserver: too many requests")]
     TooManyRequests,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest, VoteResponse};
 use prost::Message;
+use shoal_formation::control::Cause;
 use shoal_kv::{
     Command, Compare, CompareResult, CompareTarget, DeleteRangeRequest, KeyValue, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp,
     Revision, Store, TxnRequest,
@@ -142,7 +143,9 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let peers = [7, 8].map(|member| (member, Peer::voter(vec![format!("http://n{member}:2380")])));
     let membership = Membership::new(vec![[7, 8].into()], BTreeMap::from(peers)).expect("both are known");
     let membership = encode_payload(&Payload::Membership(membership));
-    let payloads = [Bytes::from_static(&[0]), proposal(Content::Command(put.clone())), publish, proposal(Content::Admit), membership];
+    let control = proposal(Content::Control(shoal_formation::ControlEntry::Remove(shoal_formation::NodeId(5), Cause::Revoked)));
+    let payloads =
+        [Bytes::from_static(&[0]), proposal(Content::Command(put.clone())), publish, proposal(Content::Admit), membership, control];
     let mut head = Replicated::new(Store::new()).head();
     head.attributes.insert(7, attributes);
     head.store.leases.push((5, 60));

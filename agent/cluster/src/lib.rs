@@ -1,7 +1,8 @@
 //! The replicated store as one member of a cluster.
 //!
 //! [`Replica`] is what a server of the etcd API is written against: propose, read, watch, lease, membership, status. [`Local`] is one without
-//! raft and without a disk, for tests of such a server.
+//! raft and without a disk, for tests of such a server. [`formation`] is what the core of `shoal-formation` is driven against: on it clusters form
+//! themselves, and nobody adds members.
 
 pub mod backup;
 mod blocking;
@@ -9,6 +10,7 @@ pub mod bootstrap;
 mod checkpoint;
 pub mod codec;
 pub mod error;
+pub mod formation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 #[cfg(feature = "known-bugs")]

@@ -10,6 +10,7 @@
 //! | `compaction` | forgets versions |
 //! | `space` | raises the alarm when the log has no room for much more |
 //! | `promotion` | gives those who are to vote a vote once they have caught up, while this member leads |
+//! | `formation::facts` | says how raft stands, in a cluster that forms itself |
 //! | `serve` | answers peers |
 //!
 //! All of them end with the node.
@@ -40,11 +41,13 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use openraft::{Raft, async_runtime::WatchReceiver};
+use shoal_formation::{NodeId, RaftFacts, effect};
 use shoal_store_files::{threads, wear::Wear};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     checkpoint::chain,
+    formation::{Formed, facts, place},
     peer::{
         Peers, server,
         transfer::Receiver,
@@ -84,6 +87,9 @@ pub enum StartError {
     /// This member is not one of those that the cluster begins with.
     #[error("member {0:x} is not one of those that the cluster begins with")]
     NotAFounder(u64),
+    /// A cluster that forms itself is begun by its node 1, which has no files yet.
+    #[error("node {0} cannot begin a cluster: node 1 does, in an empty directory. Delete what is left of another one first")]
+    NotNew(u64),
 }
 
 /// Why a node has ended.
@@ -101,27 +107,30 @@ pub enum Ended {
 /// [`shutdown`](Self::shutdown) does so in order.
 #[derive(Debug)]
 pub struct Node {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     tasks: Mutex<JoinSet<()>>,
 }
 
 pub(crate) struct Inner {
-    config: NodeConfig,
+    pub(crate) config: NodeConfig,
     pub(crate) raft: Raft<Types, StateMachine>,
     pub(crate) machine: Arc<Machine>,
-    log: LogStore,
+    pub(crate) log: LogStore,
     peers: Arc<Peers>,
     pub(crate) receiver: Receiver,
     wear: Arc<Wear>,
     pub(crate) heard: Heard,
-    leadership: watch::Sender<Leadership>,
+    pub(crate) leadership: watch::Sender<Leadership>,
+    /// What raft says of itself, if this is a cluster that forms itself.
+    pub(crate) facts: watch::Sender<RaftFacts>,
+    pub(crate) began: facts::Began,
     ended: watch::Sender<Option<Ended>>,
     /// Proposals of this member's clients.
     admission: Admission,
     /// Proposals of peers' clients, on the leader.
     forwarded: Admission,
     barrier: Barrier,
-    changing_members: tokio::sync::Mutex<()>,
+    pub(crate) changing_members: tokio::sync::Mutex<()>,
     /// When raising the alarm for lack of space has failed last.
     raising_alarm: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     next_lease: AtomicU64,
@@ -180,15 +189,30 @@ impl Node {
         {
             return Err(StartError::NotAFounder(member));
         }
+        if let Some(Formed { begin: effect::Begin::Found, .. }) = &config.formed
+            && (member != NodeId::FOUNDER.0 || config.storage.exists())
+        {
+            return Err(StartError::NotNew(member));
+        }
         let cores = if threads::in_place() { Ok(std::num::NonZero::<usize>::MIN) } else { std::thread::available_parallelism() };
         let shards = cores.map_or(1, usize::from).min(WATCH_SHARDS_MAX);
-        let (storage, identity, limits, seed) = (config.storage.clone(), config.identity, config.watch_limits, config.seed);
-        let opened = crate::blocking::run(move || Storage::open(&storage, identity, shards, limits, seed));
+        let (storage, owner, limits, seed) = (config.storage.clone(), config.owner(), config.watch_limits, config.seed);
+        let opened = crate::blocking::run(move || Storage::open(&storage, owner, shards, limits, seed));
         let Storage { log, machine, wear } = opened.await.map_err(|error| StartError::Raft(error.to_string()))??;
 
         #[cfg(feature = "known-bugs")]
         machine.put_back(config.bug);
-        let peers = Peers::new(identity, transport);
+        if let Some(formed) = &config.formed {
+            let (applied, control) = {
+                let replicated = machine.state.read();
+                (replicated.applied.map(|last| last.index), replicated.control.clone())
+            };
+            machine.outbox.begin(formed.after, applied.map_or(0, place), &control);
+            let found = log.clone();
+            let found = crate::blocking::run(move || found.find_landmarks(applied)).await;
+            found.map_err(std::io::Error::other).flatten().map_err(|error| StartError::Raft(chain(&error)))?;
+        }
+        let peers = Peers::new(config.identity, config.formed.clone(), transport);
         let (Begin::Found(members) | Begin::Join(members)) = &config.begin;
         peers.set_members(members.clone());
         let network = Network { peers: peers.clone(), patience: config.election_timeout * 20 };
@@ -198,6 +222,8 @@ impl Node {
             receiver: Receiver::new(machine.clone()),
             heard: Heard::default(),
             leadership: watch::Sender::new(Leadership::default()),
+            facts: watch::Sender::new(RaftFacts::default()),
+            began: facts::Began::now(config.formed.as_ref().map(|formed| formed.zero)),
             ended: watch::Sender::new(None),
             admission: Admission::new(),
             forwarded: Admission::new(),
@@ -213,12 +239,19 @@ impl Node {
             wear,
             config,
         });
+        if inner.config.formed.is_some() {
+            inner.facts.send_replace(facts::first(&inner));
+        }
         inner.raft.run();
         inner.found().await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(inner.clone(), acceptor));
         tasks.spawn(leadership::watch(inner.clone()));
-        tasks.spawn(leadership::ask_whether_removed(inner.clone()));
+        if inner.config.formed.is_some() {
+            tasks.spawn(facts::watch(inner.clone()));
+        } else {
+            tasks.spawn(leadership::ask_whether_removed(inner.clone()));
+        }
         tasks.spawn(leases::expire(inner.clone()));
         tasks.spawn(housekeeping::checkpoints(inner.clone()));
         tasks.spawn(housekeeping::compaction(inner.clone()));
@@ -277,12 +310,12 @@ impl Node {
 }
 
 impl Inner {
-    fn member(&self) -> u64 {
+    pub(crate) fn member(&self) -> u64 {
         self.config.identity.member
     }
 
     /// etcd's `ReqTimeout`: 5 s for the disk and the queue, and two elections.
-    fn request_timeout(&self) -> Duration {
+    pub(crate) fn request_timeout(&self) -> Duration {
         Duration::from_secs(5) + 2 * self.config.election_timeout
     }
 
@@ -313,12 +346,15 @@ impl Inner {
 
     /// Writes the first configuration, if this member founds the cluster and has not done so before.
     async fn found(&self) -> Result<(), StartError> {
-        let Begin::Found(voters) = &self.config.begin else { return Ok(()) };
+        let voters: BTreeMap<u64, Peer> = match (&self.config.formed, &self.config.begin) {
+            (Some(Formed { begin: effect::Begin::Found, key, .. }), _) => BTreeMap::from([(self.member(), Peer::with_key(key.0))]),
+            (None, Begin::Found(voters)) => voters.iter().map(|(&id, urls)| (id, Peer::voter(urls.clone()))).collect(),
+            (Some(_), _) | (None, Begin::Join(_)) => return Ok(()),
+        };
         let is_initialized = self.raft.is_initialized().await.map_err(|error| StartError::Raft(error.to_string()))?;
         if is_initialized {
             return Ok(());
         }
-        let voters: BTreeMap<u64, Peer> = voters.iter().map(|(&id, urls)| (id, Peer::voter(urls.clone()))).collect();
         match self.raft.initialize(voters).await {
             // Another founder was quicker: its first entry is the same, or it has sent more by now.
             Ok(()) | Err(openraft::errors::RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
@@ -327,7 +363,7 @@ impl Inner {
     }
 
     /// What raft says of itself.
-    fn metrics(&self) -> openraft::RaftMetrics<Types> {
+    pub(crate) fn metrics(&self) -> openraft::RaftMetrics<Types> {
         self.raft.metrics().borrow_watched().clone()
     }
 }

@@ -33,8 +33,10 @@ use std::{
     time::Duration,
 };
 
-use crate::replica::Identity;
-use frame::{FrameError, Frames};
+use shoal_formation::NodeId;
+
+use crate::{formation::Formed, replica::Identity};
+use frame::{FrameError, Frames, Guard};
 use link::Link;
 use message::{Hello, Lane, Refusal, Welcome};
 use transport::Transport;
@@ -61,6 +63,8 @@ pub(crate) enum PeerError {
 #[derive(Debug)]
 pub(crate) struct Peers {
     identity: Identity,
+    /// If this is a cluster that forms itself.
+    formed: Option<Formed>,
     transport: Arc<dyn Transport>,
     addresses: RwLock<Addresses>,
     links: Mutex<BTreeMap<(u64, Lane), Arc<Link>>>,
@@ -97,9 +101,10 @@ impl Traffic {
 }
 
 impl Peers {
-    pub(crate) fn new(identity: Identity, transport: Arc<dyn Transport>) -> Arc<Self> {
+    pub(crate) fn new(identity: Identity, formed: Option<Formed>, transport: Arc<dyn Transport>) -> Arc<Self> {
         Arc::new(Self {
             identity,
+            formed,
             transport,
             addresses: RwLock::default(),
             links: Mutex::default(),
@@ -174,6 +179,17 @@ impl Peers {
         links.entry((member, lane)).or_insert_with(|| Arc::new(Link::new(self, member, lane))).clone()
     }
 
+    /// Whether raft hears a peer as a member. In a cluster that forms itself its core says so, and nobody is heard who has proven nothing.
+    pub(crate) fn hears(&self, member: u64, peer: Option<shoal_formation::Peer>) -> bool {
+        self.guard(member, peer).is_none_or(|Guard(hears)| hears())
+    }
+
+    /// What is asked before each message of a peer; nothing in other clusters.
+    pub(crate) fn guard(&self, member: u64, peer: Option<shoal_formation::Peer>) -> Option<Guard> {
+        let Formed { cluster, hears, .. } = self.formed.clone()?;
+        Some(Guard(Arc::new(move || peer.is_some_and(|peer| hears(cluster, NodeId(member), peer)))))
+    }
+
     /// A new connection to a member, introduced.
     pub(crate) async fn connect(&self, member: u64, lane: Lane) -> Result<Frames, PeerError> {
         let urls = self.urls(member);
@@ -183,7 +199,8 @@ impl Peers {
         let traffic = self.traffic(member);
         let mut failure = PeerError::Timeout(member);
         for url in &urls {
-            let hello = Hello::new(self.identity.cluster, self.identity.member, member, lane);
+            let second_half = self.formed.as_ref().map(|formed| formed.cluster.0 as u64);
+            let hello = Hello { second_half, ..Hello::new(self.identity.cluster, self.identity.member, member, lane) };
             match tokio::time::timeout(CONNECT_TIMEOUT, self.introduce(member, url, &hello, traffic.clone())).await {
                 Ok(Ok(frames)) => return Ok(frames),
                 Ok(Err(error)) => {
@@ -201,8 +218,15 @@ impl Peers {
     async fn introduce(&self, member: u64, url: &str, hello: &Hello, traffic: Arc<Traffic>) -> Result<Frames, PeerError> {
         let unreachable = |source| PeerError::Unreachable { member, urls: url.into(), source: Arc::new(source) };
         let broken = |source| PeerError::Broken { member, source: Arc::new(source) };
-        let stream = self.transport.connect(url).await.map_err(unreachable)?;
+        let (stream, peer) = match self.formed {
+            None => (self.transport.connect(url).await.map_err(unreachable)?, None),
+            Some(_) => self.transport.connect_proven(url).await.map_err(unreachable)?,
+        };
+        if !self.hears(member, peer) {
+            return Err(PeerError::Refused { member, refusal: Refusal::Identity });
+        }
         let mut frames = Frames::new(stream, traffic);
+        frames.guard_by(self.guard(member, peer));
         frames.send(hello).await.map_err(broken)?;
         let welcome: Welcome = frames.receive().await.and_then(|frame| frame.ok_or(FrameError::Ended)).map_err(broken)?;
         match welcome.refusal() {

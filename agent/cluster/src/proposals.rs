@@ -17,6 +17,7 @@ use std::{
     },
 };
 
+use shoal_formation::control;
 use shoal_kv::Outcome;
 use tokio::sync::oneshot;
 
@@ -27,6 +28,10 @@ pub(crate) enum Answer {
     Outcome(Outcome),
     /// A member's attributes are published.
     Published,
+    /// What became of an entry about the cluster itself.
+    Control(control::Outcome),
+    /// A command was not applied: the cluster has dissolved.
+    Dissolved,
     /// The id of a member to be.
     Admitted(u64),
 }

@@ -21,11 +21,18 @@ pub(crate) struct Peer {
     pub(crate) urls: Vec<String>,
     /// Whether it is to vote: it does once it has caught up.
     pub(crate) is_voter: bool,
+    /// What it is known by in a cluster that forms itself, where nobody has an address.
+    pub(crate) key: Option<[u8; 32]>,
 }
 
 impl Peer {
     pub(crate) const fn voter(urls: Vec<String>) -> Self {
-        Self { urls, is_voter: true }
+        Self { urls, is_voter: true, key: None }
+    }
+
+    /// A member of a cluster that forms itself. Who votes is not for raft's own housekeeping to decide there.
+    pub(crate) const fn with_key(key: [u8; 32]) -> Self {
+        Self { urls: Vec::new(), is_voter: false, key: Some(key) }
     }
 }
 

@@ -25,6 +25,30 @@ pub struct Identity {
     pub member: u64,
 }
 
+/// Whose files these are: which member of which cluster, and the whole name of the cluster if it has formed itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) identity: Identity,
+    /// A cluster that forms itself has a name of 128 bits, of which the identity has a half. The files have both.
+    pub(crate) formed: Option<u128>,
+}
+
+impl From<Identity> for Owner {
+    fn from(identity: Identity) -> Self {
+        Self { identity, formed: None }
+    }
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Identity { cluster, member } = self.identity;
+        match self.formed {
+            None => write!(formatter, "member {member:x} of cluster {cluster:x}"),
+            Some(cluster) => write!(formatter, "node {member} of the self-formed cluster {cluster:032x}"),
+        }
+    }
+}
+
 /// `LeaseTimeToLiveResponse`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseTimeToLive {

@@ -15,6 +15,7 @@
 use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use prost::Message;
+use shoal_formation::Control;
 use shoal_kv::checkpoint::CheckpointHead;
 use shoal_store_files::{
     checkpoint::{Checkpoint, CheckpointFailed, OpenCheckpointError, RewriteError},
@@ -135,7 +136,8 @@ fn write_state(from: impl Read, checkpoint: &Checkpoint, config: &RestoreConfig)
 
 /// The head of the restored state, and the entry that it goes up to.
 fn new_head(old: Head, config: &RestoreConfig) -> Result<(Head, LogId), RestoreError> {
-    let Head { applied, store, membership: _, attributes: _ } = old;
+    // Whatever the cluster has said about itself ends with it.
+    let Head { applied, store, membership: _, attributes: _, control: _, first_seal: _ } = old;
     let entry = applied.map_or_else(|| log_id(1, 1), |last| log_id(term_of(&last) + 1, last.index + 1));
     let nodes: BTreeMap<u64, Peer> = config.voters.iter().map(|(&id, urls)| (id, Peer::voter(urls.clone()))).collect();
     let membership = Membership::new(vec![nodes.keys().copied().collect()], nodes).expect("every voter is a node, and this one is a voter");
@@ -144,6 +146,8 @@ fn new_head(old: Head, config: &RestoreConfig) -> Result<(Head, LogId), RestoreE
         membership: StoredMembership::new(Some(entry), membership),
         // Members say who they are when they start.
         attributes: BTreeMap::new(),
+        control: Control::default(),
+        first_seal: None,
         store: bumped(store, config.bump)?,
     };
     Ok((head, entry))

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use shoal_formation::{Control, ControlEntry, Settings, control};
 use shoal_kv::{
     Alarm, AlarmMember, Command, LeaseRevokeRequest, Now, Outcome, Revision, Store,
     checkpoint::CheckpointHead,
@@ -37,13 +38,25 @@ pub(crate) struct Replicated {
     pub(crate) membership: StoredMembership,
     /// What members say about themselves, by id.
     pub(crate) attributes: BTreeMap<u64, Attributes>,
+    /// What entries about the cluster itself have made. Indices in it are those of [`crate::formation`], the first of which is 1.
+    pub(crate) control: Control,
+    /// The first seal applied, whatever became of it, by the same count.
+    pub(crate) first_seal: Option<u64>,
     /// Versions that compaction has taken out, and the checkpoint has not. Not replicated: members forget at their own pace.
     pub(crate) forgotten: Vec<Revision>,
 }
 
 impl Replicated {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, applied: None, membership: StoredMembership::default(), attributes: BTreeMap::new(), forgotten: Vec::new() }
+        Self {
+            store,
+            applied: None,
+            membership: StoredMembership::default(),
+            attributes: BTreeMap::new(),
+            control: Control::default(),
+            first_seal: None,
+            forgotten: Vec::new(),
+        }
     }
 
     /// Everything but the versions.
@@ -52,6 +65,8 @@ impl Replicated {
             applied: self.applied,
             membership: self.membership.clone(),
             attributes: self.attributes.clone(),
+            control: self.control.clone(),
+            first_seal: self.first_seal,
             store: self.store.checkpoint_head(),
         }
     }
@@ -63,6 +78,8 @@ pub(crate) struct Head {
     pub(crate) applied: Option<LogId>,
     pub(crate) membership: StoredMembership,
     pub(crate) attributes: BTreeMap<u64, Attributes>,
+    pub(crate) control: Control,
+    pub(crate) first_seal: Option<u64>,
     pub(crate) store: CheckpointHead,
 }
 
@@ -279,6 +296,14 @@ pub(crate) struct Applying<'a> {
 }
 
 impl Applying<'_> {
+    /// An entry about the cluster itself, at `index` by the count of [`crate::formation`].
+    pub(crate) fn control(&mut self, index: u64, entry: &ControlEntry) -> control::Outcome {
+        if *entry == ControlEntry::Seal {
+            self.replicated.first_seal.get_or_insert(index);
+        }
+        self.replicated.control.apply(index, entry, &Settings::default())
+    }
+
     pub(crate) fn command(&mut self, command: Command) -> Outcome {
         if let Command::LeaseRevoke(LeaseRevokeRequest { id }) = command {
             self.revoked.push(id);

@@ -31,7 +31,7 @@ use crate::{
         log::{LogStore, options},
         machine::Machine,
     },
-    replica::Identity,
+    replica::Owner,
     state::State,
 };
 
@@ -62,6 +62,41 @@ impl StorageConfig {
     }
 }
 
+/// A member's files cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot delete what is in {}", directory.display())]
+pub struct WipeError {
+    directory: PathBuf,
+    source: std::io::Error,
+}
+
+impl StorageConfig {
+    /// Deletes a member's files, durably. The member is not running, and whoever calls this has made sure that it is done again if it does not end. The
+    /// log goes first: [where there is none](Self::exists), nothing was ever promised. Blocks.
+    ///
+    /// # Errors
+    /// If some of them are left, or may come back after a power cut.
+    pub fn wipe(&self) -> Result<(), WipeError> {
+        for name in [LOG, CHECKPOINT] {
+            let directory = self.directory.join(name);
+            let wiped = self.wipe_directory(&directory);
+            wiped.map_err(|source| WipeError { directory, source })?;
+        }
+        Ok(())
+    }
+
+    fn wipe_directory(&self, directory: &Path) -> std::io::Result<()> {
+        let names = match self.disk.list(directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            names => names?,
+        };
+        for name in names {
+            self.disk.remove(&directory.join(name))?;
+        }
+        self.disk.sync_directory(directory)
+    }
+}
+
 pub(crate) const LOG: &str = "log";
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
@@ -69,6 +104,12 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenStorageError(String);
+
+impl OpenStorageError {
+    pub(crate) const fn new(text: String) -> Self {
+        Self(text)
+    }
+}
 
 fn cannot(error: &dyn std::error::Error) -> OpenStorageError {
     OpenStorageError(chain(error))
@@ -92,25 +133,26 @@ impl Storage {
     /// Opens a member's files, or makes them if it never had any. Blocks while the state is read.
     pub(crate) fn open(
         config: &StorageConfig,
-        identity: Identity,
+        owner: impl Into<Owner>,
         watch_shards: usize,
         watch_limits: HubLimits,
         seed: u64,
     ) -> Result<Self, OpenStorageError> {
+        let owner = owner.into();
         let wear = Arc::new(Wear::default());
         config
             .disk
             .create_directory(&config.directory)
             .map_err(|error| OpenStorageError(format!("cannot make the directory {}: {error}", config.directory.display())))?;
         let is_new = !config.exists();
-        let checkpoint = open_checkpoint(config, &config.directory.join(CHECKPOINT), identity, is_new, &wear)?;
-        let head = Checkpointer::head(&checkpoint, identity)?;
-        let wanted = |log: &LogState| age::compare(&config.directory, identity.member, &head, log.purged);
+        let checkpoint = open_checkpoint(config, &config.directory.join(CHECKPOINT), owner, is_new, &wear)?;
+        let head = Checkpointer::head(&checkpoint, owner)?;
+        let wanted = |log: &LogState| age::compare(&config.directory, owner.identity.member, &head, log.purged);
         let log = open_log(config, &config.directory.join(LOG), is_new, &wear, &wanted)?;
-        let replicated = Checkpointer::restore(&checkpoint, identity)?;
+        let replicated = Checkpointer::restore(&checkpoint, owner)?;
         let state = Arc::new(State::new(replicated, watch_shards, watch_limits));
-        let checkpointer = Checkpointer::new(checkpoint, state.clone(), identity, seed)?;
-        let machine = Arc::new(Machine::new(identity.member, state, checkpointer, seed));
+        let checkpointer = Checkpointer::new(checkpoint, state.clone(), owner, seed)?;
+        let machine = Arc::new(Machine::new(owner.identity.member, state, checkpointer, seed));
         Ok(Self { log: LogStore::new(log), machine, wear })
     }
 }
@@ -118,7 +160,7 @@ impl Storage {
 fn open_checkpoint(
     config: &StorageConfig,
     directory: &Path,
-    identity: Identity,
+    owner: Owner,
     is_new: bool,
     wear: &Arc<Wear>,
 ) -> Result<Checkpoint, OpenStorageError> {
@@ -138,7 +180,7 @@ fn open_checkpoint(
             config.directory.display()
         )));
     }
-    Checkpointer::create(&checkpoint, identity)?;
+    Checkpointer::create(&checkpoint, owner)?;
     Ok(checkpoint)
 }
 

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use mdns_sd::{DaemonEvent, ServiceEvent};
-use shoal_discovery_core::{Announcement, Discovery, Effect, Identity, Input, KnownPeer, LinkIndex, Now, Shout, Statistics, Timings};
+use shoal_discovery_core::{Announcement, Discovery, Effect, Identity, Input, KnownPeer, Link, LinkIndex, Now, Shout, Statistics, Timings};
 use shoal_trust::{key::NodeKey, schedule::FleetKeys};
 use thiserror::Error;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 
@@ -83,6 +83,7 @@ enum Request {
 #[derive(Debug, Clone)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
+    links: watch::Receiver<Vec<Link>>,
 }
 
 impl Handle {
@@ -110,6 +111,12 @@ impl Handle {
         self.ask(Request::Statistics).await
     }
 
+    /// The links that are used now: up, with a carrier; and their addresses. None at first, until the kernel has told.
+    #[must_use]
+    pub fn links(&self) -> watch::Receiver<Vec<Link>> {
+        self.links.clone()
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
         let (answer, answered) = oneshot::channel();
         self.requests.send(request(answer)).await.map_err(|_| Gone)?;
@@ -131,10 +138,12 @@ pub fn start(settings: Settings) -> Result<(Handle, mpsc::Receiver<Found>), Star
     let began = Instant::now();
     let core = Discovery::new(Now::default(), keys, identity, timings, seed, seeds, known);
     let (datagrams, received) = mpsc::channel(DATAGRAMS_MAX);
+    let (links_found, links_told) = watch::channel(Vec::new());
     let shell = Shell {
         began,
         core,
         links,
+        links_found,
         netlink,
         found,
         broadcast_port,
@@ -148,13 +157,14 @@ pub fn start(settings: Settings) -> Result<(Handle, mpsc::Receiver<Found>), Star
         relist_at: Some(began),
     };
     tokio::spawn(shell.run(queue, received, messages));
-    Ok((Handle { requests }, finds))
+    Ok((Handle { requests, links: links_told }, finds))
 }
 
 struct Shell {
     began: Instant,
     core: Discovery,
     links: Links,
+    links_found: watch::Sender<Vec<Link>>,
     netlink: rtnetlink::Handle,
     found: mpsc::Sender<Found>,
     broadcast_port: u16,
@@ -265,6 +275,11 @@ impl Shell {
             match links::list(&self.netlink, &self.links).await {
                 Ok((links, names)) => {
                     self.names = names;
+                    self.links_found.send_if_modified(|told| {
+                        let is_new = *told != links;
+                        told.clone_from(&links);
+                        is_new
+                    });
                     self.handle(Input::Links(links)).await;
                 }
                 Err(error) => {

@@ -105,6 +105,10 @@ errors! {
     Unhealthy = Unavailable, "etcdserver: unhealthy cluster";
     /// The alarm CORRUPT is raised.
     Corrupt = DataLoss, "etcdserver: corrupt cluster";
+    /// The cluster has gone into another one. Not one of etcd's.
+    Dissolved = FailedPrecondition, "the cluster has dissolved into another one and takes no more writes: write to that";
+    /// Members are not added or removed by clients. Not one of etcd's.
+    FormsItself = FailedPrecondition, "this cluster forms itself: its members come and go without being added or removed here";
     /// A learner serves only reads that may be old, its status and its snapshot.
     NotSupportedForLearner = FailedPrecondition, "etcdserver: rpc not supported for learner";
     /// No voter has this number.
@@ -221,6 +225,7 @@ impl From<ProposeError> for Error {
             ProposeError::TimeoutDueToConnectionLost => Self::TimeoutDueToConnectionLost,
             ProposeError::TooManyRequests => Self::TooManyRequests,
             ProposeError::Corrupt => Self::Corrupt,
+            ProposeError::Dissolved => Self::Dissolved,
             ProposeError::Stopped => Self::Stopped,
         }
     }
@@ -264,6 +269,7 @@ impl From<MembershipError> for Error {
             MembershipError::TooManyLearners => Self::TooManyLearners,
             MembershipError::NotEnoughStarted => Self::MemberNotEnoughStarted,
             MembershipError::Unhealthy => Self::Unhealthy,
+            MembershipError::FormsItself => Self::FormsItself,
             MembershipError::TooManyRequests => Self::TooManyRequests,
             MembershipError::NoLeader => Self::NoLeader,
             MembershipError::LeaderChanged => Self::LeaderChanged,

@@ -11,6 +11,8 @@
 //! | `Remove` | `Dissolve` | `Admit` of the key, for ever |
 //! | a write | `Dissolve` | |
 
+mod parts;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::{
@@ -18,6 +20,7 @@ use crate::{
     known_bugs::KnownBug,
     settings::{Medium, Settings},
 };
+pub use parts::Parts;
 
 /// Who asks to be let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

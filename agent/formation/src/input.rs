@@ -1,7 +1,9 @@
 //! What happens.
 
+use alloc::boxed::Box;
+
 use crate::{
-    control::{Cause, ControlEntry},
+    control::{Cause, Control, ControlEntry},
     facts::RaftFacts,
     ids::{ClusterId, Identity, NodeId, Peer},
     message::Message,
@@ -23,8 +25,12 @@ pub enum Input {
     Raft(RaftFacts),
     /// [`Effect::StopRaft`](crate::effect::Effect::StopRaft) is done: these facts are the last, and nothing is acknowledged any more.
     RaftStopped(RaftFacts),
-    /// The entry at this index was committed. Each index comes once in the life of a process, in order.
+    /// The entry at this index was committed. Each index comes once in the life of a process, in order, unless
+    /// [`Restored`](Self::Restored) comes in its place.
     Committed(u64, ControlEntry),
+    /// Everything that the entries up to some index have made, in place of those that were not handed in: raft has put a leader's snapshot in the
+    /// place of its log, or what it started from goes beyond what this core was started with. Entries above that index follow.
+    Restored(Box<Control>),
     /// Somebody uses the cluster: a credential is to be issued, a person's write to be taken, a volume to be bound. It is done when the standing says
     /// sealed.
     SealWanted,

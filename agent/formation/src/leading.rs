@@ -210,7 +210,9 @@ impl Formation {
         }
         let Some(member) = self.member() else { return };
         let Some(lead) = &member.lead else { return };
-        let settled = now.since(lead.unseen_since) >= timers::SETTLED;
+        // All whom the image expects are in: there is nobody to wait for.
+        let complete = self.settings.expect.is_some_and(|expect| self.control.members().count() >= expect as usize);
+        let settled = complete || now.since(lead.unseen_since) >= timers::SETTLED;
         if at_rest && self.control.sealed().is_none() && (member.wants(Wish::Seal) || (workloads && settled)) {
             self.propose(ControlEntry::Seal);
         }

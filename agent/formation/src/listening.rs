@@ -93,7 +93,9 @@ impl Formation {
     }
 
     pub(crate) fn listening_deadline(&self, listening: &Listening) -> Option<Now> {
-        self.link?;
+        if self.waits_for_link() {
+            return None;
+        }
         let mut times = [None; 6];
         times[0] = Some(listening.since.plus(timers::LISTEN_MIN));
         times[1] = Some(self.newest_peer.plus(timers::STABLE));
@@ -116,10 +118,14 @@ impl Formation {
         }
     }
 
+    /// Whether nothing is decided because there is no link: whoever is expected could not be seen. With `expect = 1` there is nobody to see.
+    fn waits_for_link(&self) -> bool {
+        self.link.is_none() && self.settings.expect != Some(1) && !self.settings.breaks(KnownBug::TimeWithoutLink)
+    }
+
     /// Rules 1 to 4.
     fn decide(&mut self) -> Wait {
-        let counts_without_link = self.settings.breaks(KnownBug::TimeWithoutLink);
-        if self.link.is_none() && !counts_without_link {
+        if self.waits_for_link() {
             return Wait::Link;
         }
         let survey = self.survey();

@@ -153,6 +153,7 @@ impl Formation {
             }
             Input::RaftStopped(facts) => self.raft_stopped(facts),
             Input::Committed(index, entry) => self.committed(index, &entry),
+            Input::Restored(control) => self.restored(*control),
             Input::SealWanted => self.wanted(crate::message::Wish::Seal),
             Input::RemoveWanted(node, cause) => self.wanted(crate::message::Wish::Remove(node, cause)),
             Input::Retired(into) => self.retired(into),
@@ -253,6 +254,11 @@ impl Formation {
     #[must_use]
     pub const fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// The voters of the newest configuration that raft has told of, committed or not; none if it does not run.
+    pub fn voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.raft.configuration.voters.iter().copied()
     }
 
     /// Whether this session is heard, and is the one that counts for its key. The shell connects again to whom it is not.

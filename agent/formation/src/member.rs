@@ -4,7 +4,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 
 use crate::{
     alarm::Alarm,
-    control::{Admission, ControlEntry, Outcome},
+    control::{Admission, Control, ControlEntry, Outcome},
     disk::{Floor, Record},
     effect::Effect,
     ids::{ClusterId, NodeId, Peer},
@@ -262,6 +262,32 @@ impl Formation {
                 member.stay_until = leads.then_some(now.plus(timers::LINGER));
             }
             _ => {}
+        }
+    }
+
+    /// Entries were applied elsewhere, and this is what they made.
+    pub(crate) fn restored(&mut self, control: Control) {
+        if !matches!(self.phase, Phase::Founding(_) | Phase::Member(_)) {
+            return;
+        }
+        self.control = control;
+        if let Phase::Founding(founding) = &self.phase {
+            let cluster = founding.cluster;
+            if self.control.has_begun() {
+                self.become_founder(cluster);
+            }
+            return;
+        }
+        // Whoever waits for an answer gets it now: the entry that would have brought it does not come. Nobody leads who is sent a snapshot, so that
+        // there is nothing else to do at once.
+        let Some(member) = self.member_mut() else { return };
+        let cluster = member.cluster;
+        for (peer, admission) in core::mem::take(&mut member.joiners) {
+            match self.control.may_admit(&admission, &self.settings) {
+                Outcome::Already(node) => self.send(peer, Message::Admitted(cluster, node)),
+                Outcome::Refused(refusal) => self.send(peer, Message::Refused(cluster, refusal.into())),
+                Outcome::Done => self.member_mut().into_iter().for_each(|member| member.joiners.push((peer, admission))),
+            }
         }
     }
 

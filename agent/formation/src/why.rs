@@ -116,6 +116,13 @@ impl Formation {
             reasons.push(Reason::NoLink);
         }
         let voters = &self.raft.configuration.voters;
+        // It was let in just now, and its log does not go that far: what it knows of the others is not true any more, or nothing.
+        if let Some(cluster) = self.cluster()
+            && self.control.member(own).is_none()
+        {
+            reasons.push(Reason::Joining(cluster));
+            return reasons;
+        }
         let hears = |node: NodeId| {
             node == own
                 || self

@@ -5,7 +5,7 @@ mod rights;
 
 use serde_json::json;
 
-use crate::certificates;
+use crate::certificates::{self, Authority};
 use crate::inputs::Inputs;
 use crate::kubeconfig;
 use crate::output::{Draft, NewUnit};
@@ -25,6 +25,9 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
             format!("--kubeconfig={kubeconfig}"),
             "apply".to_owned(),
             "--server-side".to_owned(),
+            // The API knows what it takes, and refuses the rest. Before it is asked, kubectl would fetch a description of all that there is, which takes
+            // kube-apiserver seconds of a real processor to make, at the worst of times.
+            "--validate=ignore".to_owned(),
             // What the image says of its own add-ons holds, whoever edited them.
             "--force-conflicts".to_owned(),
             format!("--field-manager={FIELD_MANAGER}"),
@@ -32,5 +35,6 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
         ],
         files: vec![kubeconfig, objects],
         certificates: vec!["admin"],
+        waits_for_api: Some(inputs.authority(Authority::Kubernetes)),
     });
 }

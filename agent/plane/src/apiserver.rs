@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::certificates::{self, Authority, FRONT_PROXY};
-use crate::inputs::{API_PORT, Inputs};
+use crate::inputs::{API_PORT, Inputs, STORE_PORT};
 use crate::output::{Draft, NewUnit, Secret};
-use crate::store;
 
 /// Megabytes of an audit log before the next is begun, and how many of the earlier ones are kept: with the open one, at most 40 MB of the medium.
 const AUDIT_MEGABYTES: u32 = 10;
@@ -25,7 +24,6 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
     let audit = plan.json(&inputs.run("audit-policy.json"), &audit_policy());
     let encryption = plan.file(&inputs.run("encryption.json"), format!("{:#}\n", encryption()), Some(Secret::EncryptionKey));
 
-    let state = |name: &str| inputs.state(name);
     let issuer = format!("https://kubernetes.default.svc.{}", inputs.policy.domain);
     let flags = [
         // Who reaches it, and where.
@@ -37,7 +35,7 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
         ("tls-min-version", TLS_MINIMUM.to_owned()),
         ("profiling", "false".to_owned()),
         // Where it keeps everything.
-        ("etcd-servers", store::CLIENT_URL.to_owned()),
+        ("etcd-servers", format!("https://127.0.0.1:{STORE_PORT}")),
         ("etcd-cafile", inputs.authority(Authority::Store)),
         ("etcd-certfile", inputs.certificate("store-client")),
         ("etcd-keyfile", inputs.key("store-client")),
@@ -46,8 +44,8 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
         ("authentication-config", authentication.clone()),
         ("client-ca-file", inputs.authority(Authority::Kubernetes)),
         ("service-account-issuer", issuer),
-        ("service-account-key-file", state("authorities/service-account.pub")),
-        ("service-account-signing-key-file", state("authorities/service-account.key")),
+        ("service-account-key-file", inputs.run("authorities/service-account.pub")),
+        ("service-account-signing-key-file", inputs.run("authorities/service-account.key")),
         ("requestheader-client-ca-file", inputs.authority(Authority::FrontProxy)),
         ("requestheader-allowed-names", FRONT_PROXY.to_owned()),
         ("requestheader-username-headers", "X-Remote-User".to_owned()),
@@ -81,6 +79,7 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
         arguments: flags.into_iter().map(|(flag, value)| format!("--{flag}={value}")).collect(),
         files: vec![authentication, admission, audit, encryption],
         certificates: vec!["store-client", "kube-apiserver", "kubelet-client", "front-proxy"],
+        waits_for_api: None,
     });
 }
 

@@ -101,10 +101,9 @@ fn server(name: &str, authority: Authority, common_name: &str, dns_names: Vec<St
     Certificate { dns_names, addresses, server: true, client: false, ..client(name, authority, common_name, None) }
 }
 
-/// The store's member towards its clients and its peers.
-pub(crate) fn store(_inputs: &Inputs<'_>) -> Certificate {
-    let addresses = vec![IpAddr::from([127, 0, 0, 1])];
-    Certificate { client: true, ..server("store", Authority::Store, "shoal-store", vec!["localhost".to_owned()], addresses) }
+/// The store's member towards its clients, on its own node.
+pub(crate) fn store() -> Certificate {
+    server("store", Authority::Store, "shoal-store", vec!["localhost".to_owned()], vec![IpAddr::from([127, 0, 0, 1])])
 }
 
 /// kube-apiserver towards the store.

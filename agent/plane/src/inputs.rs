@@ -64,7 +64,7 @@ pub struct Cluster {
 /// What a node is in its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// It has a member of the store and a control plane, and runs pods, too.
+    /// It votes in the store and has a control plane, and runs pods, too.
     ControlPlane,
     /// It runs pods.
     Worker,
@@ -85,8 +85,11 @@ pub struct Observed {
     pub name_servers: Vec<IpAddr>,
 }
 
-/// Port of kube-apiserver.
-pub(crate) const API_PORT: u16 = 6443;
+/// Port of kube-apiserver, on all addresses of a node.
+pub const API_PORT: u16 = 6443;
+
+/// Port of the node's own member of the store, on loopback: etcd's.
+pub const STORE_PORT: u16 = 2379;
 
 /// All of it, and what follows from it at once.
 #[derive(Debug, Clone, Copy)]

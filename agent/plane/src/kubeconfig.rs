@@ -22,7 +22,7 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft, name: &str) -> String {
 impl Inputs<'_> {
     /// File of an authority's certificate.
     pub(crate) fn authority(&self, authority: Authority) -> String {
-        self.state(&format!("authorities/{}.crt", authority.name()))
+        self.run(&format!("authorities/{}.crt", authority.name()))
     }
 
     /// File of a certificate.

@@ -9,7 +9,7 @@
 //! | module | what it decides |
 //! |---|---|
 //! | [`ranges`] | addresses of pods and Services that collide with nothing the node sees |
-//! | `store`, `apiserver`, `controllers`, `node`, `pods` | the programs, one file a group |
+//! | `apiserver`, `controllers`, `node`, `pods` | the programs, one file a group. The store runs in the agent itself, which shows the certificate `store` |
 //! | `addons` | what is applied to the cluster itself: DNS, and the rights that the parts need |
 //! | [`certificates`] | who is who: subject, names and usages of every certificate, computed here and copied from no request |
 //! | [`renewal`] | when a certificate is issued anew |
@@ -28,9 +28,8 @@ mod output;
 mod pods;
 pub mod ranges;
 pub mod renewal;
-mod store;
 
-pub use inputs::{Cluster, Directories, Observed, Policy, Role};
+pub use inputs::{API_PORT, Cluster, Directories, Observed, Policy, Role, STORE_PORT};
 pub use output::{Plan, PlannedFile, Secret, Unit};
 
 /// Decides what runs on a node.
@@ -39,7 +38,7 @@ pub fn plan(policy: &Policy, cluster: &Cluster, observed: &Observed) -> Plan {
     let inputs = inputs::Inputs { policy, cluster, observed };
     let mut plan = output::Draft::default();
     if observed.role == Role::ControlPlane {
-        store::add(&inputs, &mut plan);
+        plan.certificate(certificates::store());
         apiserver::add(&inputs, &mut plan);
         controllers::add(&inputs, &mut plan);
         addons::add(&inputs, &mut plan);

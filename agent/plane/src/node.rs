@@ -38,6 +38,7 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
         ],
         files: vec![kubeconfig, configuration],
         certificates: vec!["kubelet", "kubelet-server"],
+        waits_for_api: None,
     });
 
     let kubeconfig = kubeconfig::add(inputs, plan, "kube-proxy");
@@ -48,6 +49,7 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
         arguments: vec![format!("--config={configuration}")],
         files: vec![kubeconfig, configuration],
         certificates: vec!["kube-proxy"],
+        waits_for_api: None,
     });
 }
 

@@ -71,6 +71,8 @@ pub struct Unit {
     pub environment: BTreeMap<String, String>,
     /// Names of the certificates that it uses; with a new one it is to be started again.
     pub certificates: Vec<String>,
+    /// The program is not begun before the API says that it is ready; this is the file of the authority that its certificate is verified with.
+    pub waits_for_api: Option<String>,
     /// Hash of all this and of the planned files that it reads.
     pub generation: String,
 }
@@ -84,6 +86,7 @@ pub(crate) struct NewUnit {
     /// Planned files that it reads.
     pub(crate) files: Vec<String>,
     pub(crate) certificates: Vec<&'static str>,
+    pub(crate) waits_for_api: Option<String>,
 }
 
 /// A plan in the making.
@@ -113,14 +116,14 @@ impl Draft {
     }
 
     pub(crate) fn unit(&mut self, unit: NewUnit) {
-        let NewUnit { name, program, arguments, files, certificates } = unit;
+        let NewUnit { name, program, arguments, files, certificates, waits_for_api } = unit;
         let read: Vec<&PlannedFile> = self.files.iter().filter(|file| files.contains(&file.path)).collect();
         assert_eq!(read.len(), files.len(), "{name} reads a file that is not planned before it");
         let issued: Vec<&Certificate> = self.certificates.iter().filter(|one| certificates.contains(&one.name.as_str())).collect();
         assert_eq!(issued.len(), certificates.len(), "{name} uses a certificate that is not planned before it");
-        let generation = hash(&(name, &program, &arguments, read, issued));
+        let generation = hash(&(name, &program, &arguments, read, issued, &waits_for_api));
         let (name, certificates) = (name.to_owned(), certificates.into_iter().map(str::to_owned).collect());
-        self.units.push(Unit { name, program, arguments, environment: BTreeMap::new(), certificates, generation });
+        self.units.push(Unit { name, program, arguments, environment: BTreeMap::new(), certificates, waits_for_api, generation });
     }
 
     pub(crate) fn finish(self, address_to_hold: Option<Ipv4Addr>) -> Plan {
@@ -143,7 +146,8 @@ impl fmt::Display for Plan {
             writeln!(formatter, "address {address} on the loopback link")?;
         }
         for unit in &self.units {
-            writeln!(formatter, "\nunit {}\n  {}", unit.name, unit.program)?;
+            let when = if unit.waits_for_api.is_some() { ", when the API is ready" } else { "" };
+            writeln!(formatter, "\nunit {}{when}\n  {}", unit.name, unit.program)?;
             for argument in &unit.arguments {
                 writeln!(formatter, "    {argument}")?;
             }

@@ -17,7 +17,7 @@ const PREFIX: u8 = 16;
 const CANDIDATES: [(u8, u8); 4] = [(244, 96), (245, 97), (212, 213), (152, 153)];
 
 /// Addresses that share a prefix, as `10.244.0.0/16`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Range {
     first: Ipv4Addr,
@@ -35,6 +35,18 @@ impl Range {
     pub const fn of(address: Ipv4Addr, prefix: u8) -> Self {
         let mask = if prefix == 0 { 0 } else { u32::MAX << (32 - prefix as u32) };
         Self { first: Ipv4Addr::from_bits(address.to_bits() & mask), prefix }
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub const fn first(&self) -> Ipv4Addr {
+        self.first
+    }
+
+    /// How many bits its addresses share.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
     }
 
     /// Whether an address is in it.

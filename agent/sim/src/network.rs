@@ -226,7 +226,7 @@ impl Transport for End {
             state.connections.push((self.node, to, pumps));
             sender
         };
-        let accepted = Accepted { stream: Box::new(theirs), from: format!("n{}", self.node), certificates: Vec::new() };
+        let accepted = Accepted { stream: Box::new(theirs), from: format!("n{}", self.node), certificates: Vec::new(), peer: None };
         sender.try_send(accepted).map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(Box::new(mine))
     }

@@ -1,9 +1,10 @@
-//! The cluster's authorities and other lasting secrets: made once, when it is founded, and whole or not at all.
+//! The cluster's authorities and other lasting secrets: made once, by the first node that needs them, and the same on every node since.
 //!
-//! They are made in `authorities.new`, flushed, and become `authorities` by one rename. What a power cut leaves of the former is thrown away: nothing
-//! was ever signed with it. If they are gone while the store's data is there, nothing new is made: that cluster's Secrets could not be read with it.
+//! They are one value in the store ([`super::shared`]), so they are whole or not there, and whoever comes second is given what the first one made.
+//! What programs read of them is written below `/run` with each boot.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,151 +22,142 @@ use super::files;
 /// An authority is valid from a day before the image was built, for a clock that is a little slow, and for 20 years.
 const EARLIER_SECONDS: i64 = 24 * 60 * 60;
 const LIFETIME_SECONDS: i64 = 20 * 365 * 24 * 60 * 60;
-/// Bytes of the cluster's id, and of the key that encrypts Secrets (secretbox: 32).
-const ID_BYTES: usize = 16;
+/// Bytes of the key that encrypts Secrets (secretbox).
 const ENCRYPTION_KEY_BYTES: usize = 32;
-/// Digits of the id that authorities' names have, so that those of two clusters differ.
+/// Digits of the cluster's id that authorities' names have, so that those of two clusters differ.
 const NAME_DIGITS: usize = 8;
 const PUBLIC: u32 = 0o644;
 const PRIVATE: u32 = 0o600;
-const RECORD: &str = "cluster.json";
-const ENCRYPTION_KEY: &str = "encryption.key";
 
-/// Why there are none.
+/// Why they cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthoritiesError {
-    /// A file or a directory cannot be read or written.
-    #[error("cannot read or write {}", path.display())]
-    File {
+    /// What the store has is not readable. Nothing is made in its place: Secrets could not be read with it.
+    #[error("the cluster's authorities, as its store has them, are damaged: restore the cluster from a backup")]
+    Record(#[source] serde_json::Error),
+    /// One is missing in what the store has.
+    #[error("the cluster's authorities, as its store has them, lack {0}: restore the cluster from a backup")]
+    Missing(&'static str),
+    /// A key is not readable, or a certificate cannot be made.
+    #[error("{what} cannot be used")]
+    Key {
+        /// Which.
+        what: &'static str,
+        /// What is wrong with it.
+        source: rcgen::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
         /// Which.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// The record is not readable. Nothing is made in its place.
-    #[error("{} is damaged: restore the state partition from a backup, or write the image anew to found another cluster", path.display())]
-    Record {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A key is not readable, or a certificate cannot be made.
-    #[error("{what} cannot be used")]
-    Key {
-        /// Which.
-        what: String,
-        /// What is wrong with it.
-        source: rcgen::Error,
-    },
-    /// The store has data of a cluster whose authorities are gone.
-    #[error(
-        "{} has a cluster's data, but its authorities are gone: restore the state partition from a backup, or write the image anew to found another \
-         cluster", store.display()
-    )]
-    Gone {
-        /// The store's directory.
-        store: PathBuf,
-    },
 }
 
-/// What is written down beside them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A key and what goes with it, in PEM.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Record {
-    cluster: Cluster,
-    /// From when authorities and all they sign are valid, in seconds since 1970.
-    not_before: i64,
+struct Pair {
+    /// A certificate, or a public key.
+    public: String,
+    key: String,
 }
 
-/// The authorities of this node's cluster.
-#[derive(Debug)]
+/// The authorities of a cluster, and what was settled with them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Authorities {
     /// What was settled with them.
     pub(crate) cluster: Cluster,
-    /// From when everything that they sign is valid, in seconds since 1970.
+    /// From when they and everything that they sign are valid, in seconds since 1970.
     pub(crate) not_before: i64,
     /// What Secrets are encrypted with, in base64.
     pub(crate) encryption_key: String,
-    directory: PathBuf,
+    service_accounts: Pair,
+    authorities: BTreeMap<String, Pair>,
 }
 
-fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, AuthoritiesError> {
-    result.map_err(|source| AuthoritiesError::File { path: path.to_owned(), source })
+impl fmt::Debug for Authorities {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Authorities").field("cluster", &self.cluster).field("not_before", &self.not_before).finish_non_exhaustive()
+    }
 }
 
-fn usable<T>(what: &str, result: Result<T, rcgen::Error>) -> Result<T, AuthoritiesError> {
-    result.map_err(|source| AuthoritiesError::Key { what: what.to_owned(), source })
+fn usable<T>(what: &'static str, result: Result<T, rcgen::Error>) -> Result<T, AuthoritiesError> {
+    result.map_err(|source| AuthoritiesError::Key { what, source })
 }
 
 impl Authorities {
-    /// Those below `state`; founds a cluster if there are none. `choose` gives the ranges of pods and Services.
+    /// New ones for the cluster with this id (32 hexadecimal digits). `build_time` in seconds since 1970; the ranges are those of pods and Services.
     ///
     /// # Errors
-    /// [`AuthoritiesError`]. What is there stays as it is.
-    pub(crate) fn open_or_found(state: &Path, build_time: i64, choose: impl FnOnce() -> (Range, Range)) -> Result<Self, AuthoritiesError> {
-        let directory = state.join("authorities");
-        if !at(&directory, directory.try_exists())? {
-            let store = state.join("store");
-            if at(&store, store.try_exists())? {
-                return Err(AuthoritiesError::Gone { store });
-            }
-            found(state, &directory, build_time, choose())?;
+    /// [`AuthoritiesError::Key`].
+    pub(crate) fn new(id: String, build_time: i64, (pods, services): (Range, Range)) -> Result<Self, AuthoritiesError> {
+        let not_before = build_time.saturating_sub(EARLIER_SECONDS);
+        let mut authorities = BTreeMap::new();
+        for authority in Authority::ALL {
+            let name = authority.name();
+            let key = usable(name, KeyPair::generate())?;
+            let certificate = usable(name, parameters(authority, &id, not_before).self_signed(&key))?;
+            authorities.insert(name.to_owned(), Pair { public: certificate.pem(), key: key.serialize_pem() });
         }
-        let path = directory.join(RECORD);
-        let text = at(&path, fs::read(&path))?;
-        let record: Record = serde_json::from_slice(&text).map_err(|source| AuthoritiesError::Record { path, source })?;
-        let path = directory.join(ENCRYPTION_KEY);
-        let encryption_key = at(&path, fs::read_to_string(&path))?.trim_end().to_owned();
-        Ok(Self { cluster: record.cluster, not_before: record.not_before, encryption_key, directory })
+        let key = usable("the key of service accounts", KeyPair::generate())?;
+        Ok(Self {
+            cluster: Cluster { id, pods, services },
+            not_before,
+            encryption_key: BASE64.encode(&random::<ENCRYPTION_KEY_BYTES>()),
+            service_accounts: Pair { public: key.public_key_pem(), key: key.serialize_pem() },
+            authorities,
+        })
+    }
+
+    /// From what [`Authorities::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// [`AuthoritiesError::Record`].
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, AuthoritiesError> {
+        serde_json::from_slice(bytes).map_err(AuthoritiesError::Record)
+    }
+
+    /// All of them, secrets included.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("authorities are plain data: {error}"))
+    }
+
+    fn pair(&self, authority: Authority) -> Result<&Pair, AuthoritiesError> {
+        self.authorities.get(authority.name()).ok_or(AuthoritiesError::Missing(authority.name()))
     }
 
     /// What signs in the authority's name, and the fingerprint of its certificate.
     ///
     /// # Errors
-    /// [`AuthoritiesError`] if its files cannot be used.
+    /// [`AuthoritiesError`] if its key cannot be used.
     pub(crate) fn issuer(&self, authority: Authority) -> Result<(Issuer<'static, KeyPair>, String), AuthoritiesError> {
-        let name = authority.name();
-        let path = self.directory.join(format!("{name}.key"));
-        let key = usable(name, KeyPair::from_pem(&at(&path, fs::read_to_string(&path))?))?;
-        let path = self.directory.join(format!("{name}.crt"));
-        let fingerprint = HEXLOWER.encode(&Sha256::digest(at(&path, fs::read(&path))?));
+        let pair = self.pair(authority)?;
+        let key = usable(authority.name(), KeyPair::from_pem(&pair.key))?;
+        let fingerprint = HEXLOWER.encode(&Sha256::digest(&pair.public));
         Ok((Issuer::new(parameters(authority, &self.cluster.id, self.not_before), key), fingerprint))
     }
-}
 
-fn found(state: &Path, directory: &Path, build_time: i64, (pods, services): (Range, Range)) -> Result<(), AuthoritiesError> {
-    let new = state.join("authorities.new");
-    match fs::remove_dir_all(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return at(&new, Err(error)),
-        _ => {}
+    /// Writes what programs read of them into `directory`: the authorities' certificates, and the key of service accounts. No authority's key.
+    ///
+    /// # Errors
+    /// [`AuthoritiesError`].
+    pub(crate) fn write(&self, directory: &Path) -> Result<(), AuthoritiesError> {
+        let failed = |path: &Path, source| AuthoritiesError::Write { path: path.to_owned(), source };
+        files::make_directory(directory).map_err(|source| failed(directory, source))?;
+        let write = |name: &str, mode: u32, contents: &str| {
+            let path = directory.join(name);
+            files::replace(&path, mode, contents.as_bytes()).map_err(|source| failed(&path, source))
+        };
+        for authority in Authority::ALL {
+            write(&format!("{}.crt", authority.name()), PUBLIC, &self.pair(authority)?.public)?;
+        }
+        write("service-account.key", PRIVATE, &self.service_accounts.key)?;
+        write("service-account.pub", PUBLIC, &self.service_accounts.public)
     }
-    at(&new, files::make_directory(&new))?;
-    let write = |name: &str, mode: u32, contents: &str| {
-        let path = new.join(name);
-        at(&path, files::write_durably(&path, mode, contents.as_bytes()))
-    };
-
-    let id = HEXLOWER.encode(&random::<ID_BYTES>());
-    let not_before = build_time.saturating_sub(EARLIER_SECONDS);
-    for authority in Authority::ALL {
-        let name = authority.name();
-        let key = usable(name, KeyPair::generate())?;
-        let certificate = usable(name, parameters(authority, &id, not_before).self_signed(&key))?;
-        write(&format!("{name}.key"), PRIVATE, &key.serialize_pem())?;
-        write(&format!("{name}.crt"), PUBLIC, &certificate.pem())?;
-    }
-    let key = usable("the key of service accounts", KeyPair::generate())?;
-    write("service-account.key", PRIVATE, &key.serialize_pem())?;
-    write("service-account.pub", PUBLIC, &key.public_key_pem())?;
-    write(ENCRYPTION_KEY, PRIVATE, &format!("{}\n", BASE64.encode(&random::<ENCRYPTION_KEY_BYTES>())))?;
-    let record = Record { cluster: Cluster { id, pods, services }, not_before };
-    let text = serde_json::to_string_pretty(&record).unwrap_or_else(|error| unreachable!("a record is plain data: {error}"));
-    write(RECORD, PUBLIC, &text)?;
-
-    at(&new, files::flush(&new))?;
-    at(directory, fs::rename(&new, directory))?;
-    at(state, files::flush(state))
 }
 
 /// An authority's certificate, without its key. The same for its whole life: what it signs names it by this.
@@ -193,62 +185,48 @@ fn random<const BYTES: usize>() -> [u8; BYTES] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const BUILD: i64 = 1_763_856_000;
 
-    fn ranges() -> (Range, Range) {
-        shoal_plane::ranges::choose(&[])
-    }
-
-    fn open(state: &Path) -> Result<Authorities, AuthoritiesError> {
-        Authorities::open_or_found(state, BUILD, ranges)
+    pub(crate) fn authorities() -> Authorities {
+        Authorities::new("0123456789abcdef0123456789abcdef".to_owned(), BUILD, shoal_plane::ranges::choose(&[])).unwrap()
     }
 
     #[test]
-    fn a_cluster_is_founded_once_and_found_again() {
-        let state = tempfile::tempdir().unwrap();
-        let first = open(state.path()).unwrap();
-        let second = Authorities::open_or_found(state.path(), BUILD + 1, || panic!("they are there")).unwrap();
-        assert_eq!((first.cluster.clone(), first.not_before), (second.cluster.clone(), second.not_before));
-        assert_eq!(first.encryption_key, second.encryption_key);
+    fn they_are_the_same_once_they_were_bytes() {
+        let first = authorities();
+        let second = Authorities::from_bytes(&first.to_bytes()).unwrap();
+        assert_eq!(first, second);
         assert_eq!(first.issuer(Authority::Store).unwrap().1, second.issuer(Authority::Store).unwrap().1);
         assert_ne!(first.issuer(Authority::Store).unwrap().1, first.issuer(Authority::Kubernetes).unwrap().1);
         assert_eq!(first.not_before, BUILD - 86_400);
     }
 
     #[test]
-    fn what_a_power_cut_left_of_a_founding_is_not_used() {
-        let state = tempfile::tempdir().unwrap();
-        let half = state.path().join("authorities.new");
-        fs::create_dir(&half).unwrap();
-        fs::write(half.join("kubernetes-ca.key"), "torn").unwrap();
-        let authorities = open(state.path()).unwrap();
-        Authority::ALL.iter().for_each(|authority| drop(authorities.issuer(*authority).unwrap()));
-        assert!(!half.exists());
+    fn nothing_secret_is_shown_and_no_authoritys_key_is_written() {
+        let authorities = authorities();
+        assert!(!format!("{authorities:?}").contains("KEY"));
+        let place = tempfile::tempdir().unwrap();
+        authorities.write(place.path()).unwrap();
+        let names: Vec<String> =
+            std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let keys: Vec<&String> =
+            names.iter().filter(|name| std::fs::read_to_string(place.path().join(name)).unwrap().contains("PRIVATE")).collect();
+        assert_eq!((names.len(), keys), (5, vec![&"service-account.key".to_owned()]));
+        let mode = std::fs::metadata(place.path().join("service-account.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, PRIVATE);
     }
 
     #[test]
-    fn a_cluster_whose_authorities_are_gone_is_not_founded_anew() {
-        let state = tempfile::tempdir().unwrap();
-        open(state.path()).unwrap();
-        fs::create_dir(state.path().join("store")).unwrap();
-        fs::remove_dir_all(state.path().join("authorities")).unwrap();
-        assert!(matches!(open(state.path()), Err(AuthoritiesError::Gone { .. })));
-        assert!(!state.path().join("authorities").exists());
-    }
-
-    #[test]
-    fn keys_are_roots_alone() {
-        use std::os::unix::fs::PermissionsExt;
-        let state = tempfile::tempdir().unwrap();
-        open(state.path()).unwrap();
-        for entry in fs::read_dir(state.path().join("authorities")).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "key") {
-                assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
-            }
-        }
+    fn damage_is_said_and_nothing_is_made_in_its_place() {
+        let whole = authorities().to_bytes();
+        assert!(matches!(Authorities::from_bytes(&whole[..whole.len() / 2]), Err(AuthoritiesError::Record(_))));
+        let mut lacking = authorities();
+        lacking.authorities.remove(Authority::Store.name());
+        assert!(lacking.issuer(Authority::Store).unwrap_err().to_string().contains("lack store-ca"));
     }
 }

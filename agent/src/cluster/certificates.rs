@@ -156,6 +156,7 @@ mod tests {
     use shoal_plane::{Cluster, Observed, Policy, Role};
 
     use super::*;
+    use crate::cluster::authorities::tests::authorities;
 
     const BUILD: i64 = 1_763_856_000;
     const DAY: i64 = 86_400;
@@ -167,9 +168,7 @@ mod tests {
     }
 
     fn node() -> Node {
-        let state = tempfile::tempdir().unwrap();
-        let (pods, services) = shoal_plane::ranges::choose(&[]);
-        let authorities = Authorities::open_or_found(state.path(), BUILD, || (pods, services)).unwrap();
+        let (state, authorities) = (tempfile::tempdir().unwrap(), authorities());
         let wanted = wanted(&authorities.cluster, [10, 0, 0, 5]);
         Node { state, authorities, wanted }
     }

@@ -1,11 +1,13 @@
 //! `shoal-agent plan`: what would run on a node, for people and for tests.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use shoal_plane::ranges::{self, Range};
 use shoal_plane::{Cluster, Observed, Policy, Role, plan};
 
-use super::{now, prepare};
+use super::authorities::Authorities;
+use super::{files, now, prepare};
 
 /// `shoal-agent plan`.
 #[derive(Debug, clap::Args)]
@@ -34,7 +36,7 @@ pub(crate) struct PlanCommand {
     /// Directory of the programs.
     #[arg(long, value_name = "DIRECTORY", default_value_t = Policy::default().directories.programs)]
     programs: String,
-    /// Found a cluster below this directory, issue its certificates and write all files there, ready for `shoal-agent run --units
+    /// Write all files below this directory, with certificates of authorities that are made there the first time, ready for `shoal-agent run --units
     /// DIRECTORY/run/units`.
     #[arg(long, value_name = "DIRECTORY")]
     write: Option<String>,
@@ -46,7 +48,10 @@ enum RoleFlag {
     Worker,
 }
 
-/// What a printed plan shows in the place of the cluster's id.
+/// Permissions of the file that has the authorities' keys.
+const SECRET: u32 = 0o600;
+
+/// What stands in the place of the cluster's id.
 const EXAMPLE_ID: &str = "00000000000000000000000000000000";
 
 impl PlanCommand {
@@ -71,7 +76,16 @@ impl PlanCommand {
         policy.directories.run = format!("{root}/run");
         policy.directories.cni = format!("{root}/cni");
         policy.directories.log = format!("{root}/log");
-        let prepared = prepare::prepare(&policy, &observed, now(), now())?;
+        let path = Path::new(&root).join("authorities.json");
+        let authorities = if path.exists() {
+            Authorities::from_bytes(&std::fs::read(&path)?)?
+        } else {
+            let made = Authorities::new(EXAMPLE_ID.to_owned(), now(), (pods, services))?;
+            files::make_directory(Path::new(&root))?;
+            files::replace(&path, SECRET, &made.to_bytes())?;
+            made
+        };
+        let prepared = prepare::prepare(&policy, &observed, &authorities, now())?;
         super::execute::write_records(&prepared)?;
         print!("{}", prepared.plan);
         Ok(())

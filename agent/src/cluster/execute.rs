@@ -39,7 +39,14 @@ pub(crate) fn write_records(prepared: &Prepared) -> anyhow::Result<BTreeSet<Stri
     Ok(changed)
 }
 
-/// Starts what does not run as planned. A unit whose record is the same and that PID 1 keeps running is left alone, also by an agent that was started
+/// Units that were planned before and are not now.
+fn obsolete(prepared: &Prepared) -> anyhow::Result<Vec<String>> {
+    let entries = std::fs::read_dir(&prepared.units).with_context(|| format!("cannot look into {}", prepared.units.display()))?;
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_owned()));
+    Ok(names.filter(|name| prepared.plan.units.iter().all(|unit| unit.name != *name)).collect())
+}
+
+/// Starts what does not run as planned, and stops what is planned no more. A unit whose record is the same and that PID 1 keeps running is left alone, also by an agent that was started
 /// anew.
 ///
 /// # Errors
@@ -47,6 +54,11 @@ pub(crate) fn write_records(prepared: &Prepared) -> anyhow::Result<BTreeSet<Stri
 pub(crate) async fn execute(init: &Init1Proxy<'_>, prepared: &Prepared) -> anyhow::Result<()> {
     if let Some(address) = prepared.plan.address_to_hold {
         address::hold(address).await.with_context(|| format!("cannot give this box the address {address}"))?;
+    }
+    for name in obsolete(prepared)? {
+        init.stop_service(&name).await.with_context(|| format!("PID 1 does not stop {name}"))?;
+        std::fs::remove_file(launch::path(&prepared.units, &name)).with_context(|| format!("cannot forget {name}"))?;
+        tracing::info!("{name} is stopped: it is planned no more");
     }
     let (states, changed) = (states(init).await?, write_records(prepared)?);
     for unit in &prepared.plan.units {

@@ -12,6 +12,8 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use shoal_plane::Unit;
 
+use super::api;
+
 /// Where the records are, on a box.
 const UNITS: &str = "/run/shoal/cluster/units";
 
@@ -51,6 +53,9 @@ impl RunCommand {
         })?;
         let record: Record = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
         let unit = record.unit;
+        if let Some(authority) = &unit.waits_for_api {
+            api::wait_until_ready(Path::new(authority))?;
+        }
         let error = Command::new(&unit.program).args(&unit.arguments).envs(&unit.environment).exec();
         Err(error).with_context(|| format!("cannot run {}", unit.program))
     }

@@ -17,17 +17,17 @@ const RESOLV_CONF: &str = "/run/resolv.conf";
 /// Beginnings of the names of links that are the pods'.
 const PODS_LINKS: [&str; 2] = ["cni", "veth"];
 
-/// Looks at the node.
+/// Looks at the node. What it is in its cluster, and its number there, are said by whoever asks.
 ///
 /// # Errors
 /// If it has no machine id, or the kernel does not list its addresses.
-pub(crate) fn node() -> anyhow::Result<Observed> {
+pub(crate) fn node(role: Role, ordinal: u32) -> anyhow::Result<Observed> {
     let id = std::fs::read_to_string(MACHINE_ID).with_context(|| format!("this box has no machine id in {MACHINE_ID}"))?;
     let digits = id.get(..NAME_DIGITS).with_context(|| format!("{MACHINE_ID} is too short for a machine id"))?;
     Ok(Observed {
-        role: Role::ControlPlane,
+        role,
         node: format!("shoal-{digits}"),
-        ordinal: 0,
+        ordinal,
         addresses: links()?.into_iter().map(|(address, _)| address).collect(),
         // The file is there once a link has been given something.
         name_servers: std::fs::read_to_string(RESOLV_CONF).map(|text| name_servers(&text)).unwrap_or_default(),

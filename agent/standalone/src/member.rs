@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use shoal_cluster::{
-    Begin, Ended, Identity, Node, NodeConfig, Replica, bootstrap,
+    Begin, Ended, Identity, Node, NodeConfig, bootstrap,
     transport::{TcpAcceptor, TcpTransport, Tls, Transport},
 };
 use shoal_store_files::disk::{Disk, RealDisk};
@@ -72,7 +72,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
         () = signals.next() => {
             // Clients are served until another member leads: then they need not wait for an election.
             tokio::select! {
-                () = hand_over(&node) => {}
+                () = node.hand_over() => {}
                 () = signals.next() => {}
             }
             Ended::Shutdown
@@ -154,20 +154,6 @@ async fn introduce(settings: &Settings, transport: &Arc<dyn Transport>) -> anyho
             );
             tracing::info!(?others, "asking the cluster which of its members this is");
             Ok(bootstrap::join(&own, &others, transport).await?)
-        }
-    }
-}
-
-/// Hands the leadership to some other voter, if this member has it. If nobody can take it, the others elect one.
-async fn hand_over(node: &Node) {
-    if !node.leadership().borrow().is_self {
-        return;
-    }
-    let own = node.identity().member;
-    for member in node.members().into_iter().filter(|member| member.id != own && !member.is_learner) {
-        match node.move_leader(member.id).await {
-            Ok(()) => return tracing::info!(to = format!("{:x}", member.id), "another member leads"),
-            Err(error) => tracing::info!(to = format!("{:x}", member.id), %error, "cannot hand over"),
         }
     }
 }

@@ -27,12 +27,12 @@ use crate::key::{PublicKey, Role, SIGNATURE_BYTES, SecretKey};
 
 pub use chain::{CHAIN_LINKS_MAX, ChainError, KeyRotation, PinnedCluster};
 pub use member_cert::{MemberCert, MemberCertError, Peer};
-pub use past_life::{Leaving, PastLife, VOTERS_MAX, Voter};
+pub use past_life::{Leaving, PastLife, VOTERS_MAX};
 pub use removed::{Removed, RemovedError};
 
 const DOMAIN: &[u8] = b"shoal statement v1\0";
 
-/// Bytes of a statement at most, signature included. The longest is a [`PastLife`] with [`VOTERS_MAX`] voters, 699.
+/// Bytes of a statement at most, signature included. The longest is a [`PastLife`] with [`VOTERS_MAX`] voters in either set, 364.
 pub const STATEMENT_BYTES_MAX: usize = 1024;
 
 /// Something that can be signed. Its encoding is the only one that is read.

@@ -9,7 +9,7 @@ use shoal_trust::{
     fleet::{Build, ClusterId, FleetName, Generation, NodeId, Policy},
     fleet_file::{FleetFile, FleetRandomness},
     key::{ClusterSecret, NodeSecret},
-    statement::{KeyRotation, Leaving, MemberCert, PastLife, PinnedCluster, Removed, Voter},
+    statement::{KeyRotation, Leaving, MemberCert, PastLife, PinnedCluster, Removed},
 };
 
 #[path = "../fuzz/beacon.rs"]
@@ -109,8 +109,9 @@ fn statements_of_any_bytes_are_read_or_refused() {
     limit_memory();
     let node = NodeSecret::from_random([8; 32]).unwrap();
     let cluster = ClusterSecret::from_random([5; 32]).unwrap();
-    let voters = vec![Voter { node: NodeId(1), key: *node.public() }];
-    let past_life = PastLife { cluster: CLUSTER, node: NodeId(1), config_index: 1, voters, leaving: Leaving::Followed };
+    let (voters, outgoing) = (vec![NodeId(1), NodeId(3), NodeId(4)], vec![NodeId(1)]);
+    let (config_term, config_index) = (1, 5);
+    let past_life = PastLife { cluster: CLUSTER, node: NodeId(1), config_term, config_index, voters, outgoing, leaving: Leaving::Followed };
     let cert = MemberCert { cluster: CLUSTER, key_number: 1, node: NodeId(1), node_key: *node.public() };
     let rotation = KeyRotation { cluster: CLUSTER, number: 2, key: *cluster.public() };
     let made = vec![

@@ -88,6 +88,31 @@ impl<W: Write> Archive<W> {
     }
 }
 
+/// The first file of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstFile<'archive> {
+    /// Its path, as it stands there.
+    pub name: &'archive str,
+    /// Where its contents begin, in bytes from the start of the archive.
+    pub offset: usize,
+    /// Length of its contents in bytes.
+    pub length: usize,
+}
+
+/// Looks at the header of an archive's first file, of which the contents need not be there; `None` if there is no file.
+#[must_use]
+pub fn first_file(archive: &[u8]) -> Option<FirstFile<'_>> {
+    let header = std::str::from_utf8(archive.get(..HEADER)?).ok()?;
+    let fields = header.strip_prefix("070701")?;
+    let field = |number: usize| usize::from_str_radix(fields.get(number * 8..number * 8 + 8)?, 16).ok();
+    if field(1)? & TYPE_MASK as usize != TYPE_FILE as usize {
+        return None;
+    }
+    let behind_name = HEADER + field(11)?;
+    let name = archive.get(HEADER..behind_name)?.strip_suffix(&[0])?;
+    Some(FirstFile { name: std::str::from_utf8(name).ok()?, offset: behind_name.next_multiple_of(ALIGNMENT), length: field(6)? })
+}
+
 /// Why bytes are not an archive of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("byte {offset}: {reason}; the initramfs is damaged, build it again")]

@@ -33,6 +33,9 @@ pub const TYPE_RESERVED: Uuid = uuid!("8da63339-0007-60c0-c436-083ac8230908");
 /// Type of a partition of Linux data.
 pub const TYPE_LINUX_DATA: Uuid = uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
 
+/// Type of the partition with the image's configuration ([`crate::sector`]); Shoal's own.
+pub const TYPE_CONFIG: Uuid = uuid!("8f4ab3c2-6d0e-4b57-9a31-5c7be20f6d19");
+
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {

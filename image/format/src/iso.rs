@@ -13,6 +13,7 @@ use crate::epoch::Epoch;
 use crate::fat::Device;
 use crate::gpt::{self, BACKUP_SECTORS, GptError, Partition, SECTOR};
 use crate::grub::{self, GrubError};
+use crate::sector;
 use crate::sparse::SparseImage;
 use crate::tree::{NodeKind, Tree};
 
@@ -27,6 +28,9 @@ const BLOCK: u64 = 2048;
 
 /// Blocks appended for the backup of the partition table.
 const BACKUP_BLOCKS: u64 = (BACKUP_SECTORS * SECTOR).div_ceil(BLOCK);
+
+/// Blocks of the configuration.
+const CONFIG_BLOCKS: u64 = crate::sector::BYTES as u64 / BLOCK;
 
 /// First sector behind the 32 KiB that ISO 9660 leaves to boot code and partition tables.
 const FIRST_ISO_SECTOR: u64 = 64;
@@ -57,6 +61,8 @@ pub struct Iso<'parts> {
     pub uefi: &'parts SparseImage,
     /// What a BIOS boots; arm64 has none.
     pub bios: Option<Bios<'parts>>,
+    /// The configuration, one sector ([`crate::sector`]).
+    pub config: &'parts [u8],
     /// GUID of the disk. Those of the partitions are derived from it.
     pub disk_guid: Uuid,
     /// Time of the volume and all files.
@@ -108,8 +114,10 @@ pub fn write(iso: &Iso<'_>) -> Result<SparseImage, IsoError> {
     let files = files(iso)?;
     let options = options(iso);
     let plain = hadris_iso::plan(&files, &options).map_err(layout)?.size();
-    let bytes = (plain.div_ceil(BLOCK) + BACKUP_BLOCKS) * BLOCK;
-    // The volume covers its backup table: what copies "the ISO" by the length it states copies that too.
+    // The configuration lies behind the files, where media with sectors of its length can write it at once.
+    let config = plain.div_ceil(BLOCK).next_multiple_of(CONFIG_BLOCKS) * BLOCK;
+    let bytes = config + (CONFIG_BLOCKS + BACKUP_BLOCKS) * BLOCK;
+    // The volume covers configuration and backup table: what copies "the ISO" by the length it states copies them too.
     let options = options.with_min_image_blocks(bytes / BLOCK);
     let mut image = SparseImage::new(bytes);
     let report = hadris_iso::sync::write(Device(&mut image), &files, &options).map_err(layout)?;
@@ -123,12 +131,13 @@ pub fn write(iso: &Iso<'_>) -> Result<SparseImage, IsoError> {
         image.write_at(0, &code).expect("an ISO is longer than a sector");
     }
     let (uefi, length) = place(UEFI_IMAGE);
-    gpt::write(&mut image, iso.disk_guid, &partitions(iso.disk_guid, bytes, uefi / SECTOR, length / SECTOR))?;
+    image.write_at(config, iso.config).expect("there is room for a sector");
+    gpt::write(&mut image, iso.disk_guid, &partitions(iso.disk_guid, bytes, uefi / SECTOR, length / SECTOR, config / SECTOR))?;
     Ok(image)
 }
 
-/// The system partition, and what lies before and behind it marked as taken, so that no tool puts something there.
-fn partitions(disk_guid: Uuid, bytes: u64, uefi: u64, uefi_sectors: u64) -> Vec<Partition> {
+/// The system partition and the configuration's, and what lies before and between them marked as taken, so that no tool puts something there.
+fn partitions(disk_guid: Uuid, bytes: u64, uefi: u64, uefi_sectors: u64, config: u64) -> Vec<Partition> {
     let partition = |type_guid, name: &str, first_sector: u64, behind: u64| Partition {
         type_guid,
         unique_guid: Uuid::new_v5(&disk_guid, name.as_bytes()),
@@ -142,7 +151,8 @@ fn partitions(disk_guid: Uuid, bytes: u64, uefi: u64, uefi_sectors: u64) -> Vec<
     let all = [
         partition(gpt::TYPE_RESERVED, "iso-head", FIRST_ISO_SECTOR, uefi),
         partition(gpt::TYPE_ESP, "esp", uefi, behind_uefi),
-        partition(gpt::TYPE_RESERVED, "iso-tail", behind_uefi, usable),
+        partition(gpt::TYPE_RESERVED, "iso-tail", behind_uefi, config),
+        partition(gpt::TYPE_CONFIG, sector::PARTITION, config, usable),
     ];
     all.into_iter().filter(|partition| partition.sectors > 0).collect()
 }
@@ -193,6 +203,7 @@ mod tests {
     use super::*;
 
     const DISK: Uuid = uuid::uuid!("11111111-2222-3333-4444-555555555555");
+    const CONFIG: [u8; sector::BYTES] = [0xc0; sector::BYTES];
 
     fn boot_hybrid() -> Vec<u8> {
         let mut image = vec![0xeb; 512];
@@ -205,7 +216,15 @@ mod tests {
         tree.insert_file("/boot/grub/grub.cfg", 0o644, *b"set default=0\n").unwrap();
         let (eltorito, boot_hybrid) = (vec![0xcc; 150_000], boot_hybrid());
         let bios = bios.then_some(Bios { eltorito: &eltorito, boot_hybrid: &boot_hybrid });
-        write(&Iso { volume_id: "SHOAL", tree: &tree, uefi, bios, disk_guid: DISK, epoch: Epoch::from_seconds(1_763_866_861) })
+        write(&Iso {
+            volume_id: "SHOAL",
+            tree: &tree,
+            uefi,
+            bios,
+            config: &CONFIG,
+            disk_guid: DISK,
+            epoch: Epoch::from_seconds(1_763_866_861),
+        })
     }
 
     fn uefi() -> SparseImage {
@@ -266,6 +285,9 @@ mod tests {
             next += partition.sectors;
         }
         assert_eq!(next, iso.len() / SECTOR - BACKUP_SECTORS);
+        let config = partitions.iter().find(|partition| partition.type_guid == gpt::TYPE_CONFIG).unwrap();
+        assert!(config.offset().is_multiple_of(sector::BYTES as u64));
+        assert_eq!(iso.bytes_at(config.offset(), sector::BYTES), CONFIG);
         let blocks = u32::from_le_bytes(iso.bytes_at(16 * 2048 + 80, 4).try_into().unwrap());
         assert_eq!(u64::from(blocks) * 2048, iso.len());
         iso.write_at(512, &[0; 512]).unwrap();
@@ -281,7 +303,15 @@ mod tests {
     fn wrong_parts_are_refused() {
         let tree = Tree::new();
         let uefi = uefi();
-        let iso = Iso { volume_id: "SHOAL", tree: &tree, uefi: &uefi, bios: None, disk_guid: DISK, epoch: Epoch::from_seconds(0) };
+        let iso = Iso {
+            volume_id: "SHOAL",
+            tree: &tree,
+            uefi: &uefi,
+            bios: None,
+            config: &CONFIG,
+            disk_guid: DISK,
+            epoch: Epoch::from_seconds(0),
+        };
         for volume_id in ["", "lower", "A B", &"A".repeat(33)] {
             assert!(matches!(write(&Iso { volume_id, ..iso }), Err(IsoError::VolumeId { .. })), "{volume_id:?}");
         }

@@ -16,6 +16,7 @@
 //! | [`oci`] | a container image | a tree |
 //! | [`sbom`] | CycloneDX JSON | a list of components |
 //! | [`modinfo`] | nothing; reads | a kernel module |
+//! | [`sector`] | nothing; finds the configuration's place | an image of any form |
 //!
 //! It does not compress, sign or make EROFS: those are other crates and tools.
 
@@ -31,6 +32,7 @@ pub mod pe;
 pub mod purl;
 pub mod qcow2;
 pub mod sbom;
+pub mod sector;
 pub mod sparse;
 pub mod tar;
 pub mod tree;

@@ -100,7 +100,12 @@ pub(crate) struct Headers {
 
 impl Headers {
     pub(crate) fn parse(image: &[u8]) -> Result<Self, PeError> {
-        let view = View(image);
+        Self::parse_head(image, image.len() as u64)
+    }
+
+    /// The same from the first bytes of a file of `length` bytes.
+    pub(crate) fn parse_head(head: &[u8], length: u64) -> Result<Self, PeError> {
+        let view = View(head);
         if view.bytes(0, 2)? != b"MZ" {
             return Err(PeError::NotPe { expected: "MZ" });
         }
@@ -121,7 +126,7 @@ impl Headers {
         let directories = view.u32(optional_offset + 108)?;
         let signed = directories > 4 && view.bytes(optional_offset + CERTIFICATE_TABLE, 8)? != [0; 8];
         let count = usize::from(view.u16(coff_offset + NUMBER_OF_SECTIONS)?);
-        let sections = (0..count).map(|number| section(view, section_table + number * SECTION_HEADER)).collect::<Result<_, _>>()?;
+        let sections = (0..count).map(|number| section(view, section_table + number * SECTION_HEADER, length)).collect::<Result<_, _>>()?;
         Ok(Self {
             machine: view.u16(coff_offset)?,
             coff_offset,
@@ -139,7 +144,7 @@ impl Headers {
     }
 }
 
-fn section(view: View<'_>, at: usize) -> Result<Section, PeError> {
+fn section(view: View<'_>, at: usize, length: u64) -> Result<Section, PeError> {
     let name = view.bytes(at, 8)?;
     let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     let section = Section {
@@ -149,7 +154,7 @@ fn section(view: View<'_>, at: usize) -> Result<Section, PeError> {
         file_length: u64::from(view.u32(at + 16)?),
         file_offset: u64::from(view.u32(at + 20)?),
     };
-    if section.file_offset + section.file_length > view.0.len() as u64 {
+    if section.file_offset + section.file_length > length {
         return Err(PeError::SectionCutOff { name: section.name });
     }
     Ok(section)

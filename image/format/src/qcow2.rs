@@ -3,8 +3,12 @@
 //! Order in the file: header, refcount table, refcount blocks, L1 table, L2 tables, data. Everything has its place before the first byte
 //! is written, so the writer need not seek.
 
+mod guest;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+
+pub use guest::{Guest, GuestError};
 
 use crate::sparse::{CHUNK, SparseImage};
 

@@ -5,9 +5,10 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use shoal_contract::Arch;
 use shoal_format::fat::{self, Variant, Volume};
-use shoal_format::gpt::{self, BACKUP_SECTORS, FIRST_USABLE_SECTOR, Partition, SECTOR, TYPE_BIOS_BOOT, TYPE_ESP};
+use shoal_format::gpt::{self, BACKUP_SECTORS, FIRST_USABLE_SECTOR, Partition, SECTOR, TYPE_BIOS_BOOT, TYPE_CONFIG, TYPE_ESP};
 use shoal_format::grub::{self, MenuEntry, Source};
 use shoal_format::pe::Section;
+use shoal_format::sector;
 use shoal_format::sparse::SparseImage;
 use shoal_format::tree::Tree;
 use shoal_format::uki;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::build::Build;
 use crate::step::{Built, Key};
+use crate::steps::config;
 use crate::steps::initrd::INITRD_FILE;
 use crate::steps::kernel_step::{KERNEL_FILE, KernelStep};
 use crate::steps::loaders::Loaders;
@@ -30,6 +32,8 @@ pub const QCOW2_FILE: &str = "disk.qcow2";
 
 /// First byte of the EFI system partition: 1 MiB, where flash is aligned.
 const ESP_START: u64 = 1 << 20;
+/// First byte of the configuration: the last sector of its length before the system partition.
+const CONFIG_START: u64 = ESP_START - sector::BYTES as u64;
 /// Where GRUB's core image looks for its menu.
 const GRUB_MENU: &str = "/grub/grub.cfg";
 /// The ESP's size is a multiple of this.
@@ -129,20 +133,22 @@ pub fn esp(build: &Build<'_>, id: Uuid, disk_offset: u64, bytes: u64, tree: &Tre
     fat::write(tree, &volume).context("the EFI system partition cannot be written")
 }
 
-/// Builds the raw disk: GPT, BIOS boot partition (amd64), EFI system partition. The state partition is made by the box at its first boot.
+/// Builds the raw disk: GPT, BIOS boot partition (amd64), EFI system partition, configuration. The state partition is made by the box at its first boot.
 ///
 /// # Errors
 /// If the parts do not fit.
 pub fn disk(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Loaders) -> Result<Built> {
-    let key = Key::new("disk", 2).with("id", id.as_bytes()).with_built("uki", uki).with_built("loaders", &loaders.built);
+    let config = config::unclaimed(build)?;
+    let key =
+        Key::new("disk", 3).with("id", id.as_bytes()).with("config", &config).with_built("uki", uki).with_built("loaders", &loaders.built);
     build.step(&format!("disk.{arch}"), key, |dir| {
-        let image = disk_image(build, arch, id, uki, loaders)?;
+        let image = disk_image(build, arch, id, uki, loaders, &config)?;
         let file = std::fs::File::create(dir.join(DISK_FILE))?;
         image.write_sparse(file).context("cannot write the disk image to the cache")
     })
 }
 
-fn disk_image(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Loaders) -> Result<SparseImage> {
+fn disk_image(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Loaders, config: &[u8]) -> Result<SparseImage> {
     let mut tree = esp_tree(build, arch, uki, loaders)?;
     if loaders.grub.is_some() {
         tree.insert_file(GRUB_MENU, 0o644, grub_menu(build, arch, uki, &Source::SameFileSystem)?.into_bytes())?;
@@ -157,10 +163,12 @@ fn disk_image(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Lo
         attributes: 0,
     };
     // The entry stays where there is no BIOS: partitions have the same numbers on every architecture.
-    let bios = partition(TYPE_BIOS_BOOT, "bios", FIRST_USABLE_SECTOR, ESP_START / SECTOR - FIRST_USABLE_SECTOR);
+    let bios = partition(TYPE_BIOS_BOOT, "bios", FIRST_USABLE_SECTOR, CONFIG_START / SECTOR - FIRST_USABLE_SECTOR);
     let system = partition(TYPE_ESP, "esp", ESP_START / SECTOR, size / SECTOR);
+    let owner = partition(TYPE_CONFIG, sector::PARTITION, CONFIG_START / SECTOR, (ESP_START - CONFIG_START) / SECTOR);
     let mut image = SparseImage::new(ESP_START + size + BACKUP_SECTORS * SECTOR);
-    gpt::write(&mut image, id, &[bios.clone(), system]).context("the partition table cannot be written")?;
+    image.write_at(CONFIG_START, config)?;
+    gpt::write(&mut image, id, &[bios.clone(), system, owner]).context("the partition table cannot be written")?;
     image.embed(ESP_START, &esp(build, id, ESP_START, size, &tree)?)?;
     if let Some(parts) = &loaders.grub {
         grub::install(&mut image, &parts.boot_sector, &parts.disk_core, &bios).context("GRUB cannot be installed")?;
@@ -173,9 +181,11 @@ fn disk_image(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Lo
 /// # Errors
 /// If the cache cannot be written.
 pub fn qcow2(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Loaders) -> Result<Built> {
-    let key = Key::new("qcow2", 2).with("id", id.as_bytes()).with_built("uki", uki).with_built("loaders", &loaders.built);
+    let config = config::unclaimed(build)?;
+    let key =
+        Key::new("qcow2", 3).with("id", id.as_bytes()).with("config", &config).with_built("uki", uki).with_built("loaders", &loaders.built);
     build.step(&format!("qcow2.{arch}"), key, |dir| {
-        let image = disk_image(build, arch, id, uki, loaders)?;
+        let image = disk_image(build, arch, id, uki, loaders, &config)?;
         let mut target = std::io::BufWriter::new(std::fs::File::create(dir.join(QCOW2_FILE))?);
         shoal_format::qcow2::write(&image, &mut target).context("the qcow2 disk cannot be written")?;
         target.flush().context("cannot write to the cache")

@@ -1,20 +1,22 @@
 //! The initramfs of the live profile: PID 1, the modules that mount the root, what the recipe says (`boot.toml`, `services.toml`, and the recipe itself), and the
 //! root.
 //!
-//! Two archives one behind the other, as the kernel's documentation allows (Documentation/driver-api/early-userspace/buffer-format.rst): a compressed one
-//! with PID 1 and modules, and an uncompressed one with the EROFS image, which is compressed inside.
+//! Three archives one behind the other, as the kernel's documentation allows (Documentation/driver-api/early-userspace/buffer-format.rst): one that is not
+//! compressed, with the configuration, which is written in place; a compressed one with PID 1 and modules; and an uncompressed one with the EROFS image,
+//! which is compressed inside.
 
 use std::io::Write;
 
 use anyhow::{Context, Result};
 use shoal_cache::Digest;
 use shoal_contract::boot::{Image, ModuleSets};
-use shoal_contract::{Arch, BOOT_PATH, Boot, INITRAMFS_RECIPE_PATH, INITRAMFS_SERVICES_PATH, SYSTEM_PATH, Services};
+use shoal_contract::{Arch, BOOT_PATH, Boot, INITRAMFS_CONFIG_PATH, INITRAMFS_RECIPE_PATH, INITRAMFS_SERVICES_PATH, SYSTEM_PATH, Services};
 use shoal_format::tree::Tree;
 use uuid::Uuid;
 
 use crate::build::{Build, NAMESPACE};
 use crate::step::{Built, Key};
+use crate::steps::config;
 use crate::steps::crates::initramfs_binaries;
 use crate::steps::kernel_step::KernelStep;
 use crate::steps::root::EROFS_FILE;
@@ -64,7 +66,9 @@ pub fn initrd(build: &Build<'_>, arch: Arch, kernel: &KernelStep, crates: &Built
     };
     let boot = boot.to_toml();
     let texts = [(BOOT_PATH, boot), (INITRAMFS_SERVICES_PATH, services.to_toml()), (INITRAMFS_RECIPE_PATH, expanded)];
-    let key = Key::new("initrd", 3)
+    let config = config::unclaimed(build)?;
+    let key = Key::new("initrd", 4)
+        .with("config", &config)
         .with_value("texts", &texts)
         .with_value("binaries", &recipe.crates)
         .with_built("kernel", &kernel.built)
@@ -86,6 +90,7 @@ pub fn initrd(build: &Build<'_>, arch: Arch, kernel: &KernelStep, crates: &Built
         let mut small = Vec::new();
         shoal_format::cpio::write(&tree, build.epoch()?, &mut small)?;
         let mut file = std::io::BufWriter::new(std::fs::File::create(dir.join(INITRD_FILE))?);
+        file.write_all(&shoal_format::sector::archive(INITRAMFS_CONFIG_PATH.trim_start_matches('/'), &config, build.epoch()?))?;
         let mut compressed = zstd::encode_all(&small[..], LEVEL).context("zstd failed")?;
         // The next archive must begin at a multiple of four bytes.
         compressed.resize(compressed.len().next_multiple_of(4), 0);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::build::Build;
 use crate::step::{Built, Key};
+use crate::steps::config;
 use crate::steps::disk::{UKI_FILE, esp, esp_tree, grub_menu};
 use crate::steps::loaders::Loaders;
 
@@ -24,7 +25,9 @@ const ESP_SPARE: u64 = 4 << 20;
 /// # Errors
 /// If the parts do not fit.
 pub fn iso(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Loaders) -> Result<Built> {
-    let key = Key::new("iso", 2).with("id", id.as_bytes()).with_built("uki", uki).with_built("loaders", &loaders.built);
+    let config = config::unclaimed(build)?;
+    let key =
+        Key::new("iso", 3).with("id", id.as_bytes()).with("config", &config).with_built("uki", uki).with_built("loaders", &loaders.built);
     build.step(&format!("iso.{arch}"), key, |dir| {
         let uki_bytes = std::fs::metadata(uki.path(UKI_FILE))?.len();
         let size = (uki_bytes + ESP_SPARE).next_multiple_of(1 << 20);
@@ -35,7 +38,7 @@ pub fn iso(build: &Build<'_>, arch: Arch, id: Uuid, uki: &Built, loaders: &Loade
             tree.insert_file(GRUB_MENU, 0o644, menu.into_bytes())?;
         }
         let bios = loaders.grub.as_ref().map(|grub| Bios { eltorito: &grub.cd_core, boot_hybrid: &grub.hybrid_boot_sector });
-        let layout = Iso { volume_id: "SHOAL", tree: &tree, uefi: &uefi, bios, disk_guid: id, epoch: build.epoch()? };
+        let layout = Iso { volume_id: "SHOAL", tree: &tree, uefi: &uefi, bios, config: &config, disk_guid: id, epoch: build.epoch()? };
         let image = iso::write(&layout).context("the ISO cannot be assembled")?;
         let file = std::fs::File::create(dir.join(ISO_FILE))?;
         image.write_sparse(file).context("cannot write the ISO to the cache")

@@ -1,5 +1,6 @@
 //! The steps of a build, one file each. Every function takes what earlier steps made and gives a [`crate::step::Built`].
 
+pub mod config;
 pub mod crates;
 pub mod disk;
 pub mod images;

@@ -11,6 +11,7 @@ use shoal_format::epoch::Epoch;
 use shoal_format::fat::{self, Variant, Volume};
 use shoal_format::gpt::{self, Partition};
 use shoal_format::iso::{self, Bios, Iso};
+use shoal_format::sector;
 use shoal_format::sparse::{CHUNK, SparseImage};
 use shoal_format::tree::{NodeKind, Tree};
 use shoal_format::uki::{self, Parts};
@@ -129,8 +130,9 @@ pub(crate) fn check_iso(run: &Run<'_>) {
     let mut tree = Tree::new();
     tree.insert_file("/boot/grub/grub.cfg", 0o644, *b"set default=0\n").expect("nothing is there");
     let bios = Some(Bios { eltorito: &eltorito, boot_hybrid: &boot_hybrid });
-    let image = iso::write(&Iso { volume_id: "SHOAL", tree: &tree, uefi: &uefi, bios, disk_guid: DISK, epoch: EPOCH })
-        .expect("all parts are whole");
+    let image =
+        iso::write(&Iso { volume_id: "SHOAL", tree: &tree, uefi: &uefi, bios, config: &[7; sector::BYTES], disk_guid: DISK, epoch: EPOCH })
+            .expect("all parts are whole");
     let path = scratch.image("iso", &image);
 
     let report = succeed(run, "xorriso", &["-indev", &path, "-report_el_torito", "plain", "-report_system_area", "plain"]);

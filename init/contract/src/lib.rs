@@ -9,6 +9,8 @@
 //! | `/shoal/recipe.toml` | initramfs | what the image was built from; PID 1 does not read it |
 //! | `/usr/lib/modules/<release>/shoal.modules` | initramfs and root | [`modules::Index`]: names, aliases and dependencies of modules |
 //!
+//! Besides, `/shoal.config` is the image's configuration, which `shoal stamp` writes and the agent reads; PID 1 only takes it along.
+//!
 //! The root file system holds what is large and seldom changes; the initramfs, beside PID 1, what the recipe says about both. It is gone when
 //! the box runs, so PID 1 carries over what is still wanted then: see [`CARRIED`].
 //!
@@ -32,8 +34,18 @@ pub const INITRAMFS_RECIPE_PATH: &str = "/shoal/recipe.toml";
 pub const SERVICES_PATH: &str = "/run/shoal/services.toml";
 /// Path of the expanded recipe while the box runs. `/etc/shoal/recipe.toml` is a link to it.
 pub const RECIPE_PATH: &str = "/run/shoal/recipe.toml";
+/// Path of the image's configuration in the initramfs: one sector that belongs to whoever owns the image (`shoal_trust::config`). A disk image has it in a
+/// partition as well, and there it counts. At the top, since the kernel makes no directories for an archive that has none.
+pub const INITRAMFS_CONFIG_PATH: &str = "/shoal.config";
+/// Path of the configuration while the box runs. Whoever reads it has the fleet's join secret: mode 0400.
+pub const CONFIG_PATH: &str = "/run/shoal/config";
+/// Length of the configuration in bytes.
+pub const CONFIG_BYTES: usize = 4096;
+/// Type of the partition with the configuration, on every form of the image that has a partition table; Shoal's own.
+pub const CONFIG_PARTITION_TYPE: uuid::Uuid = uuid::uuid!("8f4ab3c2-6d0e-4b57-9a31-5c7be20f6d19");
 /// What PID 1 carries out of the initramfs before it changes to the root: the path there, and the path while the box runs. `/run` moves along.
-pub const CARRIED: [(&str, &str); 2] = [(INITRAMFS_SERVICES_PATH, SERVICES_PATH), (INITRAMFS_RECIPE_PATH, RECIPE_PATH)];
+pub const CARRIED: [(&str, &str); 3] =
+    [(INITRAMFS_SERVICES_PATH, SERVICES_PATH), (INITRAMFS_RECIPE_PATH, RECIPE_PATH), (INITRAMFS_CONFIG_PATH, CONFIG_PATH)];
 /// File name of [`modules::Index`] below `/usr/lib/modules/<release>/`.
 pub const MODULE_INDEX_NAME: &str = "shoal.modules";
 /// Path of the root file system (EROFS) in the initramfs of the live profile.

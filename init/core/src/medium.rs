@@ -4,7 +4,10 @@
 //! ever written to, whatever it holds. Several may say so at once: a stick with the image beside a machine installed from it, or two
 //! equal sticks in one box.
 
+use shoal_contract::{CONFIG_BYTES, CONFIG_PARTITION_TYPE};
 use uuid::Uuid;
+
+use crate::table::{SECTOR_BYTES, Table};
 
 /// A whole disk that the kernel shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +61,15 @@ pub fn choose(image: Uuid, booted_from: Option<Uuid>, disks: &[Disk]) -> Choice 
 
 fn names(disks: &[&Disk]) -> Vec<String> {
     disks.iter().map(|disk| disk.name.clone()).collect()
+}
+
+/// First sector of the partition with the image's configuration; `None` if the image has none, or one that is too short.
+#[must_use]
+pub fn config_sector(table: &Table) -> Option<u64> {
+    let ours = |entry: &&gptman::GPTPartitionEntry| entry.partition_type_guid == CONFIG_PARTITION_TYPE.to_bytes_le();
+    let entry = table.partitions().map(|(_, entry)| entry).find(ours)?;
+    let bytes = entry.ending_lba.saturating_add(1).saturating_sub(entry.starting_lba).saturating_mul(SECTOR_BYTES);
+    (bytes >= CONFIG_BYTES as u64).then_some(entry.starting_lba)
 }
 
 /// End of an ISO 9660 volume in bytes, from its first 17 sectors of 2048 bytes (ECMA-119, 8.4); None if there is none. A hybrid ISO's

@@ -165,7 +165,8 @@ fn count(number: usize, one: &str, more: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { more })
 }
 
-/// The screen of a text terminal (ECMA-48) of `columns` by `rows`: the status on top, a rule, and the newest of `log` below.
+/// The screen of a text terminal (ECMA-48) of `columns` by `rows`: the status on top, a rule, and the newest of `log` below. Lines of the status that are wider
+/// go on in the next row; those of the log are cut off.
 #[must_use]
 pub fn draw<'a>(status: &[String], log: impl DoubleEndedIterator<Item = &'a str>, columns: usize, rows: usize) -> String {
     // Home, then clear line by line: clearing the whole screen first would flicker.
@@ -174,6 +175,7 @@ pub fn draw<'a>(status: &[String], log: impl DoubleEndedIterator<Item = &'a str>
         text.extend(line.chars().take(columns));
         text.push_str("\u{1b}[K\r\n");
     };
+    let status: Vec<String> = status.iter().flat_map(|line| wrapped(line, columns)).collect();
     let head = status.len().min(rows.saturating_sub(2));
     status[..head].iter().for_each(|line| put(line));
     put(&"-".repeat(columns));
@@ -183,6 +185,26 @@ pub fn draw<'a>(status: &[String], log: impl DoubleEndedIterator<Item = &'a str>
     newest.into_iter().rev().for_each(put);
     text.push_str("\u{1b}[J");
     text
+}
+
+/// What rows that go on begin with.
+const CONTINUED: &str = "    ";
+
+/// A line in rows of `columns` at most, broken between words where there are some.
+fn wrapped(line: &str, columns: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut row = String::new();
+    for word in line.split(' ') {
+        let is_first = row.is_empty() || row == CONTINUED;
+        if !is_first && row.chars().count() + 1 + word.chars().count() > columns {
+            rows.push(std::mem::replace(&mut row, CONTINUED.to_owned()));
+        } else if !is_first {
+            row.push(' ');
+        }
+        row.push_str(word);
+    }
+    rows.push(row);
+    rows
 }
 
 #[cfg(test)]
@@ -256,5 +278,16 @@ mod tests {
             assert!(text.matches("\r\n").count() <= rows.max(1));
             assert!(text.split("\u{1b}[K\r\n").all(|line| line.trim_start_matches("\u{1b}[H").len() <= columns.max(3)));
         }
+    }
+
+    #[test]
+    fn a_status_that_is_wider_than_the_screen_goes_on_in_the_next_row() {
+        let words = "health: warning: this box has no network yet; check the cable";
+        assert_eq!(wrapped(words, 80), [words]);
+        assert_eq!(wrapped(words, 40), ["health: warning: this box has no network", "    yet; check the cable"]);
+        assert_eq!(wrapped("averylongword and more", 8), ["averylongword", "    and", "    more"]);
+        assert_eq!(wrapped("", 8), [""]);
+        let screen = draw(&[words.to_owned()], ["said"].into_iter(), 40, 10);
+        assert!(screen.contains("    yet; check the cable\u{1b}[K") && screen.contains("said"), "{screen:?}");
     }
 }

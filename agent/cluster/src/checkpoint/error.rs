@@ -1,6 +1,6 @@
 //! What can go wrong with a checkpoint, and errors as one line.
 
-use crate::{codec::DecodeError, error::StorageError, replica::Identity};
+use crate::{codec::DecodeError, error::StorageError, replica::Owner};
 
 /// Why there is no state in a checkpoint, or it could not be written. The node has to restart, or be restored.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +17,8 @@ pub(crate) enum CheckpointError {
     Decode(#[from] DecodeError),
     #[error("the checkpoint holds no state that a store can have had. Restore this node from its peers, or from a backup if it has none")]
     Restore(#[from] shoal_kv::checkpoint::RestoreError),
-    #[error("the checkpoint is of member {:x} of cluster {:x}, not of member {:x} of cluster {:x}", .found.member, .found.cluster, .expected.member, .expected.cluster)]
-    Foreign { found: Identity, expected: Identity },
+    #[error("the checkpoint is of {found}, not of {expected}")]
+    Foreign { found: Owner, expected: Owner },
     #[error("the checkpoint was closed")]
     Closed,
 }

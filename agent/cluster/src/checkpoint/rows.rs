@@ -8,7 +8,7 @@ use shoal_store_files::checkpoint::{Batch, Checkpoint, Revision as Row};
 use super::{READ_BYTES, error::CheckpointError};
 use crate::{
     codec::DecodeError,
-    replica::Identity,
+    replica::{Identity, Owner},
     snapshot::record::{HeadMessage, decode_row},
     state::{Head, Replicated},
 };
@@ -17,11 +17,11 @@ pub(super) const HEAD: &str = "head";
 pub(super) const IDENTITY: &str = "identity";
 
 /// The part of a replacement that makes it a checkpoint: everything but the rows, and whose it is.
-pub(crate) fn head_batch(head: &Head, identity: Identity) -> Batch {
+pub(crate) fn head_batch(head: &Head, owner: impl Into<Owner>) -> Batch {
     let lease = |&(id, ttl): &(i64, i64)| (id, Bytes::copy_from_slice(&ttl.to_le_bytes()));
     Batch {
         put_leases: head.store.leases.iter().map(lease).collect(),
-        put_meta: vec![(IDENTITY.into(), encode_identity(identity)), (HEAD.into(), encode_head(head))],
+        put_meta: vec![(IDENTITY.into(), encode_owner(owner.into())), (HEAD.into(), encode_head(head))],
         ..Batch::default()
     }
 }
@@ -68,7 +68,7 @@ impl Iterator for Rows<'_> {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) head: Head,
-    pub(super) identity: Identity,
+    pub(super) owner: Owner,
 }
 
 /// Reads what is small. Blocks.
@@ -84,8 +84,8 @@ pub(super) fn read_head(checkpoint: &Checkpoint) -> Result<Stored, CheckpointErr
         Ok::<_, DecodeError>((*id, i64::from_le_bytes(ttl)))
     };
     head.store.leases = stored.leases.iter().map(lease).collect::<Result<_, _>>()?;
-    let identity = decode_identity(&meta(IDENTITY).ok_or(DecodeError::Unknown("identity"))?)?;
-    Ok(Stored { head, identity })
+    let owner = decode_owner(&meta(IDENTITY).ok_or(DecodeError::Unknown("identity"))?)?;
+    Ok(Stored { head, owner })
 }
 
 /// The head without its leases, which are rows of their own: few of them change from one checkpoint to the next.
@@ -95,13 +95,24 @@ pub(super) fn encode_head(head: &Head) -> Bytes {
     message.encode_to_vec().into()
 }
 
-pub(super) fn encode_identity(identity: Identity) -> Bytes {
-    [identity.cluster.to_le_bytes(), identity.member.to_le_bytes()].concat().into()
+/// 16 bytes; 32 of a cluster that forms itself, with its whole name behind.
+pub(super) fn encode_owner(owner: Owner) -> Bytes {
+    let Owner { identity, formed } = owner;
+    let mut bytes = [identity.cluster.to_le_bytes(), identity.member.to_le_bytes()].concat();
+    bytes.extend(formed.into_iter().flat_map(u128::to_le_bytes));
+    bytes.into()
 }
 
-fn decode_identity(bytes: &[u8]) -> Result<Identity, DecodeError> {
-    let (Some(cluster), Some(member)) = (bytes.first_chunk(), bytes.last_chunk()) else { return Err(DecodeError::Unknown("identity")) };
-    Ok(Identity { cluster: u64::from_le_bytes(*cluster), member: u64::from_le_bytes(*member) })
+fn decode_owner(bytes: &[u8]) -> Result<Owner, DecodeError> {
+    let unknown = DecodeError::Unknown("identity");
+    let (cluster, rest) = bytes.split_first_chunk().ok_or(unknown.clone())?;
+    let (member, rest) = rest.split_first_chunk().ok_or(unknown.clone())?;
+    let identity = Identity { cluster: u64::from_le_bytes(*cluster), member: u64::from_le_bytes(*member) };
+    let formed = match rest {
+        [] => None,
+        rest => Some(u128::from_le_bytes(rest.try_into().map_err(|_| unknown)?)),
+    };
+    Ok(Owner { identity, formed })
 }
 
 /// The row of a version.

@@ -7,7 +7,7 @@ use shoal_kv::{Command, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, watch
 use shoal_store_files::{checkpoint::CheckpointOptions, disk::sim::SimDisk, wear::Wear};
 
 use super::*;
-use crate::raft::log_id;
+use crate::{raft::log_id, replica::Identity};
 
 const IDENTITY: Identity = Identity { cluster: 1, member: 2 };
 

@@ -11,6 +11,7 @@ use super::Inner;
 use crate::{
     peer::{
         Traffic,
+        frame::Guard,
         message::{Call, Failure, Hello, IntroducedMember, Introduction, Lane, Refusal, Request, Response, VERSION},
         transfer::Received,
         transport::Accepted,
@@ -38,11 +39,13 @@ impl Inner {
         }
         let lane = match Lane::try_from(hello.lane) {
             Ok(Lane::Unknown) | Err(_) => return Err(Refusal::Version),
+            // Who wants to know who belongs to a cluster that forms itself asks its core.
+            Ok(Lane::Introduction) if self.config.formed.is_some() => return Err(Refusal::Identity),
             Ok(Lane::Introduction) => return Ok(Lane::Introduction),
             Ok(lane) => lane,
         };
         let identity = self.config.identity;
-        if hello.cluster != identity.cluster {
+        if hello.cluster != identity.cluster || hello.formed() != self.config.formed.as_ref().map(|formed| formed.cluster) {
             return Err(Refusal::Cluster);
         }
         if hello.to != identity.member || hello.from == identity.member {
@@ -51,12 +54,16 @@ impl Inner {
         if self.config.verify_peer.as_ref().is_some_and(|verify| !verify(hello.from, &accepted.certificates)) {
             return Err(Refusal::Identity);
         }
+        if !self.peers.hears(hello.from, accepted.peer) {
+            return Err(Refusal::Identity);
+        }
         if self.was_removed(hello.from) { Err(Refusal::Removed) } else { Ok(lane) }
     }
 
     /// Whether a member that this one does not know was removed, or is so new that this one has not heard of it yet.
     fn was_removed(&self, member: u64) -> bool {
-        let is_removed = is_removed(&self.machine.state.read().membership, member);
+        // In a cluster that forms itself, its core says whom raft hears.
+        let is_removed = self.config.formed.is_none() && is_removed(&self.machine.state.read().membership, member);
         is_removed && self.effective_membership().get_node(&member).is_none()
     }
 
@@ -131,6 +138,11 @@ impl Inner {
             is_learner: member.is_learner,
         });
         Introduction { cluster: self.config.identity.cluster, members: members.collect() }
+    }
+
+    /// What is asked before each message of a peer.
+    pub(crate) fn guard(&self, member: u64, peer: Option<shoal_formation::Peer>) -> Option<Guard> {
+        self.peers.guard(member, peer)
     }
 
     /// Bytes exchanged with a peer.

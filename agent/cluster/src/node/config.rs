@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use shoal_formation::NodeId;
 use shoal_kv::{Limits, watch::HubLimits};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
-use crate::{replica::Identity, storage::StorageConfig};
+use crate::{
+    formation::{Formed, first_half},
+    replica::{Identity, Owner},
+    storage::StorageConfig,
+};
 
 /// Bytes of entries between two checkpoints: what a restart applies again, at most about a second's work. A checkpoint writes every page it
 /// touches anew, some 80 KiB for the least of them, so that frequent ones wear a medium out.
@@ -70,6 +75,8 @@ pub struct NodeConfig {
     pub log_bytes: u64,
     /// Random, another one each time the node is made: numbers that must not come again begin with it.
     pub seed: u64,
+    /// If it is of a cluster that forms itself; then `begin` says nothing.
+    pub formed: Option<Formed>,
     /// Who may be which member; with `None` whoever the transport lets in may be any.
     pub verify_peer: Option<VerifyPeer>,
     /// A bug to put back.
@@ -104,9 +111,22 @@ impl NodeConfig {
             kept_log_bytes: KEPT_LOG_BYTES,
             log_bytes: LOG_BYTES,
             seed,
+            formed: None,
             verify_peer: None,
             #[cfg(feature = "known-bugs")]
             bug: None,
         }
+    }
+
+    /// A node of a cluster that forms itself, with the same timings and limits.
+    #[must_use]
+    pub fn formed(node: NodeId, formed: Formed, storage: StorageConfig, seed: u64) -> Self {
+        let identity = Identity { cluster: first_half(formed.cluster), member: node.0 };
+        Self { formed: Some(formed), ..Self::new(identity, Begin::Join(BTreeMap::new()), storage, seed) }
+    }
+
+    /// Whose the files are.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner { identity: self.identity, formed: self.formed.as_ref().map(|formed| formed.cluster.0) }
     }
 }

@@ -1,6 +1,27 @@
 //! The leadership, handed to another member.
 
-use crate::{error::MoveLeaderError, node::Inner};
+use crate::{
+    Replica,
+    error::MoveLeaderError,
+    node::{Inner, Node},
+};
+
+impl Node {
+    /// Hands the leadership to some other voter, if this member has it: before it is ended in order, so that nobody waits for an election. If nobody can take
+    /// it, the others elect one. The caller bounds the time.
+    pub async fn hand_over(&self) {
+        if !self.leadership().borrow().is_self {
+            return;
+        }
+        let own = self.identity().member;
+        for member in self.members().into_iter().filter(|member| member.id != own && !member.is_learner) {
+            match self.move_leader(member.id).await {
+                Ok(()) => return tracing::info!(to = format!("{:x}", member.id), "another member leads"),
+                Err(error) => tracing::info!(to = format!("{:x}", member.id), %error, "cannot hand over"),
+            }
+        }
+    }
+}
 
 impl Inner {
     /// Waits until a member is connected and has nearly everything, but for no longer than an election would take. The leadership is only

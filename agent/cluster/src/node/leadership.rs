@@ -44,7 +44,7 @@ pub(super) async fn watch(inner: Arc<Inner>) {
             // The last thing that raft says is why it has ended.
             changed = server.changed() => is_over = changed.is_err(),
             _ = ticks.tick() => {}
-            removed = removed.wait_for(|removed| *removed) => {
+            removed = removed.wait_for(|removed| *removed), if inner.config.formed.is_none() => {
                 if removed.is_ok() {
                     inner.end(Ended::Removed);
                 }
@@ -53,7 +53,10 @@ pub(super) async fn watch(inner: Arc<Inner>) {
         }
         let metrics = inner.metrics();
         // A leader that is removed hands over first.
-        if is_removed(&metrics.committed_membership_config, inner.member()) && metrics.state != ServerState::Leader {
+        // A node of a cluster that forms itself leaves when its core says so.
+        let goes_by_configuration = inner.config.formed.is_none();
+        if goes_by_configuration && is_removed(&metrics.committed_membership_config, inner.member()) && metrics.state != ServerState::Leader
+        {
             inner.end(Ended::Removed);
             break;
         }

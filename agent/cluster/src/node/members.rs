@@ -16,6 +16,7 @@ use openraft::{Instant as _, async_runtime::WatchReceiver};
 use super::{Begin, Inner};
 use crate::{
     error::ProposeError,
+    formation::key_url,
     membership::Member,
     raft::{
         Membership, Peer, StoredMembership,
@@ -40,7 +41,7 @@ impl Inner {
             Member {
                 id,
                 name: attributes.map(|attributes| attributes.name.clone()).unwrap_or_default(),
-                peer_urls: peer.urls.clone(),
+                peer_urls: urls(peer),
                 client_urls: attributes.map(|attributes| attributes.client_urls.clone()).unwrap_or_default(),
                 is_learner: !peer.is_voter && !voters.contains(&id),
             }
@@ -70,10 +71,16 @@ impl Inner {
 
     /// [`Node::ready`](super::Node::ready).
     pub(super) async fn until_ready(&self) {
+        if self.config.formed.is_none() {
+            self.until_published().await;
+        }
+        let _ = self.leadership.subscribe().wait_for(|now| now.leader.is_some()).await;
+    }
+
+    async fn until_published(&self) {
         let attributes = self.attributes();
         let mut applied = self.machine.applied.subscribe();
         while !(self.is_published(&attributes) && self.votes_if_it_is_to()) && applied.changed().await.is_ok() {}
-        let _ = self.leadership.subscribe().wait_for(|now| now.leader.is_some()).await;
     }
 
     fn votes_if_it_is_to(&self) -> bool {
@@ -83,7 +90,7 @@ impl Inner {
     }
 
     /// The last configuration this member knows of, committed or not.
-    pub(super) fn effective_membership(&self) -> Arc<StoredMembership> {
+    pub(crate) fn effective_membership(&self) -> Arc<StoredMembership> {
         // Of raft's two accounts of itself the one that is written first: whoever waits for it to change has seen the change then.
         self.raft.server_metrics().borrow_watched().membership_config.clone()
     }
@@ -108,6 +115,11 @@ impl Inner {
     }
 }
 
+/// Where a member of a configuration is: its addresses, or its key where it has none.
+fn urls(peer: &Peer) -> Vec<String> {
+    peer.key.map_or_else(|| peer.urls.clone(), |key| vec![key_url(key)])
+}
+
 /// Tells the cluster what this member calls itself and where clients reach it, once it belongs to it, and keeps the addresses of peers.
 pub(super) async fn publish(inner: Arc<Inner>) {
     let attributes = inner.attributes();
@@ -116,10 +128,11 @@ pub(super) async fn publish(inner: Arc<Inner>) {
     loop {
         let stored = inner.effective_membership();
         if stored.membership().nodes().next().is_some() {
-            inner.peers.set_members(stored.membership().nodes().map(|(&id, peer)| (id, peer.urls.clone())).collect());
+            inner.peers.set_members(stored.membership().nodes().map(|(&id, peer)| (id, urls(peer))).collect());
         }
-        let belongs = inner.machine.state.read().membership.get_node(&inner.member()).is_some();
-        let published = inner.is_published(&attributes);
+        // Of a cluster that forms itself there is nothing to publish: nodes are known by their keys, and where they are is soft state.
+        let belongs = inner.config.formed.is_none() && inner.machine.state.read().membership.get_node(&inner.member()).is_some();
+        let published = inner.config.formed.is_some() || inner.is_published(&attributes);
         if belongs && !published {
             match inner.propose(Content::Publish(attributes.clone())).await {
                 Ok(_) => continue,

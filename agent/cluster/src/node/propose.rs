@@ -50,6 +50,9 @@ impl Inner {
         if self.has_alarm(Alarm::Corrupt) && !matches!(command, Command::Alarm(_)) {
             return Err(ProposeError::Corrupt);
         }
+        if self.machine.state.read().control.may_write().is_err() {
+            return Err(ProposeError::Dissolved);
+        }
         if let Some(added) = prepare::added_bytes(&command)
             && let Some(refused) = prepare::no_space(&command)
             && self.is_out_of_space(added).await
@@ -60,7 +63,8 @@ impl Inner {
         match self.propose(Content::Command(command)).await? {
             Answer::Outcome(outcome) => Ok(outcome),
             // A command's answer is an outcome.
-            Answer::Published | Answer::Admitted(_) => Err(ProposeError::Stopped),
+            Answer::Dissolved => Err(ProposeError::Dissolved),
+            Answer::Published | Answer::Admitted(_) | Answer::Control(_) => Err(ProposeError::Stopped),
         }
     }
 
@@ -100,7 +104,7 @@ impl Inner {
     }
 
     /// Proposes in one term. `None` if it is in no log and never will be.
-    pub(super) async fn propose_in(
+    pub(crate) async fn propose_in(
         &self,
         term: u64,
         leader: u64,

@@ -87,18 +87,22 @@ impl Replica for Node {
     }
 
     async fn member_add(&self, peer_urls: Vec<String>, is_learner: bool) -> Result<MemberChange, MembershipError> {
+        self.inner.may_be_changed()?;
         self.inner.change_members(Change::Add(AddMember { urls: peer_urls, is_learner })).await
     }
 
     async fn member_promote(&self, id: u64) -> Result<MemberChange, MembershipError> {
+        self.inner.may_be_changed()?;
         self.inner.change_members(Change::Promote(id)).await
     }
 
     async fn member_update(&self, id: u64, peer_urls: Vec<String>) -> Result<MemberChange, MembershipError> {
+        self.inner.may_be_changed()?;
         self.inner.change_members(Change::Update(UpdateMember { id, urls: peer_urls })).await
     }
 
     async fn member_remove(&self, id: u64) -> Result<MemberChange, MembershipError> {
+        self.inner.may_be_changed()?;
         self.inner.change_members(Change::Remove(id)).await
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum FrameError {
     Malformed(#[from] prost::DecodeError),
     #[error("the other end hung up")]
     Ended,
+    #[error("the other end is not heard any more")]
+    NotHeard,
 }
 
 /// Both directions of a connection.
@@ -34,10 +36,21 @@ pub(crate) struct Frames {
     pub(crate) writer: FrameWriter,
 }
 
+/// Says whether the other end is still heard.
+#[derive(Clone)]
+pub(crate) struct Guard(pub(crate) Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Guard")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     half: ReadHalf<Stream>,
     buffer: BytesMut,
+    guard: Option<Guard>,
     traffic: Arc<Traffic>,
 }
 
@@ -45,6 +58,7 @@ pub(crate) struct FrameReader {
 pub(crate) struct FrameWriter {
     half: WriteHalf<Stream>,
     buffer: BytesMut,
+    guard: Option<Guard>,
     traffic: Arc<Traffic>,
 }
 
@@ -52,8 +66,8 @@ impl Frames {
     pub(crate) fn new(stream: Stream, traffic: Arc<Traffic>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
-            reader: FrameReader { half: reader, buffer: BytesMut::new(), traffic: traffic.clone() },
-            writer: FrameWriter { half: writer, buffer: BytesMut::new(), traffic },
+            reader: FrameReader { half: reader, buffer: BytesMut::new(), guard: None, traffic: traffic.clone() },
+            writer: FrameWriter { half: writer, buffer: BytesMut::new(), guard: None, traffic },
         }
     }
 
@@ -63,6 +77,12 @@ impl Frames {
 
     pub(crate) async fn receive<M: Message + Default>(&mut self) -> Result<Option<M>, FrameError> {
         self.reader.receive().await
+    }
+
+    /// Asks this before each message that comes, and before anything more is written.
+    pub(crate) fn guard_by(&mut self, guard: Option<Guard>) {
+        self.reader.guard = guard.clone();
+        self.writer.guard = guard;
     }
 
     /// Counts the bytes for another peer, once it is known which it is.
@@ -82,6 +102,9 @@ impl FrameReader {
                     return Err(FrameError::TooLong(length));
                 }
                 if self.buffer.len() >= LENGTH_BYTES + length {
+                    if self.guard.as_ref().is_some_and(|Guard(hears)| !hears()) {
+                        return Err(FrameError::NotHeard);
+                    }
                     self.buffer.advance(LENGTH_BYTES);
                     // What is decoded shares this memory.
                     return Ok(Some(M::decode(self.buffer.split_to(length).freeze())?));
@@ -117,6 +140,9 @@ impl FrameWriter {
 
     /// Writes what waits. Giving up in between loses nothing: the next call goes on.
     pub(crate) async fn flush(&mut self) -> Result<(), FrameError> {
+        if !self.buffer.is_empty() && self.guard.as_ref().is_some_and(|Guard(hears)| !hears()) {
+            return Err(FrameError::NotHeard);
+        }
         while !self.buffer.is_empty() {
             let written = self.half.write_buf(&mut self.buffer).await?;
             if written == 0 {

@@ -6,6 +6,7 @@ mod snapshot;
 
 use bytes::Bytes;
 use prost::Message;
+use shoal_formation::ClusterId;
 
 use crate::raft::wire::{LogIdMessage, VoteMessage};
 pub(crate) use failure::Failure;
@@ -43,11 +44,19 @@ pub(crate) struct Hello {
     pub(crate) to: u64,
     #[prost(enumeration = "Lane", tag = "5")]
     pub(crate) lane: i32,
+    /// The other half of the name of a cluster that forms itself.
+    #[prost(fixed64, optional, tag = "6")]
+    pub(crate) second_half: Option<u64>,
 }
 
 impl Hello {
     pub(crate) fn new(cluster: u64, from: u64, to: u64, lane: Lane) -> Self {
-        Self { version: VERSION, cluster, from, to, lane: lane.into() }
+        Self { version: VERSION, cluster, from, to, lane: lane.into(), second_half: None }
+    }
+
+    /// The name of the cluster, if it is one that forms itself.
+    pub(crate) fn formed(&self) -> Option<ClusterId> {
+        self.second_half.map(|half| ClusterId(u128::from(self.cluster) << 64 | u128::from(half)))
     }
 }
 

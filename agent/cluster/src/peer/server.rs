@@ -81,6 +81,7 @@ async fn welcome(inner: &Arc<Inner>, mut accepted: Accepted) -> Result<(), Frame
     if lane != Lane::Introduction {
         frames.count_for(inner.traffic_with(hello.from));
     }
+    frames.guard_by(inner.guard(hello.from, accepted.peer));
     frames.send(&Welcome { refused: None }).await?;
     match lane {
         Lane::Introduction => frames.send(&inner.introduction()).await,

@@ -35,7 +35,7 @@ use crate::{
         machine::{Machine, meta},
         wire::VoteMessage,
     },
-    replica::Identity,
+    replica::Owner,
     snapshot::record::{End, Order, Record, RecordReader, SnapshotDamage},
     state::Head,
 };
@@ -134,7 +134,7 @@ pub(crate) struct Receiver {
 struct Partial {
     key: SnapshotKey,
     /// Whose it will be.
-    identity: Identity,
+    owner: Owner,
     head: Option<Head>,
     order: Order,
     replacement: Replacement,
@@ -194,12 +194,12 @@ impl Receiver {
             let above = RevisionMessage { main: last.main, sub: last.sub, rows: *rows };
             return Ok(SnapshotAnswer { wanted: Some(Wanted::Above(above)) });
         }
-        let identity = self.machine.checkpointer.identity();
+        let owner = self.machine.checkpointer.owner();
         // The old one goes first: both may not fit on the medium.
         **partial = None;
         let machine = self.machine.clone();
         let replacement = crate::blocking::run(move || machine.checkpointer.replacement()).await.map_err(|_| TransferError::Stopped)??;
-        **partial = Some(Partial { key, identity, head: None, order: Order::default(), replacement, touched: Instant::now() });
+        **partial = Some(Partial { key, owner, head: None, order: Order::default(), replacement, touched: Instant::now() });
         Ok(SnapshotAnswer { wanted: Some(Wanted::All(Empty {})) })
     }
 
@@ -243,7 +243,7 @@ impl Partial {
             Record::Rows(rows) => rows_batch(rows),
             Record::End(_) => {
                 let head = self.head.as_ref().ok_or(SnapshotDamage::Order)?;
-                head_batch(head, self.identity)
+                head_batch(head, self.owner)
             }
         };
         self.replacement.put(&batch).map_err(CheckpointError::from)?;

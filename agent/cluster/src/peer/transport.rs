@@ -3,6 +3,7 @@
 use std::{fmt::Debug, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use shoal_formation::Peer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -47,6 +48,15 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// # Errors
     /// Whatever the system says.
     async fn connect(&self, url: &str) -> io::Result<Stream>;
+
+    /// The same in a cluster that forms itself, with who the session has proven to be the other end. There, a connection without that is not used. What
+    /// is asked for is a key ([`crate::formation::key_of_url`]), or where a node was [found](crate::Node::set_address).
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    async fn connect_proven(&self, url: &str) -> io::Result<(Stream, Option<Peer>)> {
+        Ok((self.connect(url).await?, None))
+    }
 }
 
 /// A connection that a peer has made.
@@ -58,6 +68,8 @@ pub struct Accepted {
     pub from: String,
     /// The certificates that the peer has shown, its own first; none without TLS.
     pub certificates: Vec<CertificateDer<'static>>,
+    /// Who the session has proven the peer to be; `None` where nodes are not known by keys.
+    pub peer: Option<Peer>,
 }
 
 /// Takes connections of peers.
@@ -199,11 +211,11 @@ async fn listen(
 async fn greet(stream: TcpStream, from: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<Accepted> {
     tune(&stream)?;
     let from = from.to_string();
-    let Some(tls) = tls else { return Ok(Accepted { stream: Box::new(stream), from, certificates: Vec::new() }) };
+    let Some(tls) = tls else { return Ok(Accepted { stream: Box::new(stream), from, certificates: Vec::new(), peer: None }) };
     let stream = tls.accept(stream).await?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
-    Ok(Accepted { stream: Box::new(stream), from, certificates })
+    Ok(Accepted { stream: Box::new(stream), from, certificates, peer: None })
 }
 
 #[cfg(test)]

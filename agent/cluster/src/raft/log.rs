@@ -9,6 +9,7 @@
 //!
 //! The log's own cache is turned off ([`options`]): entries are kept here, as openraft wants them.
 
+mod landmarks;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use shoal_store_files::{
 };
 use tokio::sync::{Notify, oneshot};
 
+pub(crate) use landmarks::Landmarks;
 use recent::Recent;
 
 use super::{
@@ -65,6 +67,7 @@ pub(crate) struct LogStore {
 #[derive(Debug)]
 struct Shared {
     recent: Mutex<Recent>,
+    landmarks: Mutex<Landmarks>,
     /// Told whenever something became durable.
     flushed: Notify,
 }
@@ -83,7 +86,7 @@ fn raft_id(id: files::LogId) -> LogId {
 
 impl LogStore {
     pub(crate) fn new(log: Log) -> Self {
-        Self { log, shared: Arc::new(Shared { recent: Mutex::default(), flushed: Notify::new() }) }
+        Self { log, shared: Arc::new(Shared { recent: Mutex::default(), landmarks: Mutex::default(), flushed: Notify::new() }) }
     }
 
     /// The log itself.
@@ -93,6 +96,34 @@ impl LogStore {
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.shared.recent.lock().expect("nobody panics while holding recent entries")
+    }
+
+    /// What has to be known of entries before they are applied. Nothing is appended, cut off or purged while it is held.
+    pub(crate) fn landmarks(&self) -> MutexGuard<'_, Landmarks> {
+        self.shared.landmarks.lock().expect("nobody panics while holding landmarks")
+    }
+
+    /// Finds the landmarks of a log that was just opened, behind the entries that are `applied`. Blocks while these are read.
+    pub(crate) fn find_landmarks(&self, applied: Option<u64>) -> io::Result<()> {
+        let mut landmarks = Landmarks::default();
+        self.read_from(applied.map_or(0, |applied| applied + 1), |entry| landmarks.note(&entry))?;
+        if let Some(last) = self.log.state().last {
+            landmarks.flushed(last.index, landmarks.truncations());
+        }
+        *self.landmarks() = landmarks;
+        Ok(())
+    }
+
+    /// Reads all entries from `from` on. Blocks.
+    pub(crate) fn read_from(&self, from: u64, mut each: impl FnMut(Entry)) -> io::Result<()> {
+        let mut range = self.clamp(&(from..));
+        while !range.is_empty() {
+            for entry in self.log.read(range.clone(), READ_BYTES).map_err(other)? {
+                range.start = entry.id.index + 1;
+                each(decode_entry(raft_id(entry.id), entry.payload).map_err(|error| undecodable(entry.id, error))?);
+            }
+        }
+        Ok(())
     }
 
     fn done(&self, then: impl FnOnce(Result<(), LogFailed>) + Send + 'static) -> files::log::Done {
@@ -255,7 +286,19 @@ impl RaftLogStorage<Types> for LogStore {
         async move {
             store.wait_for_room().await;
             let records = entries.iter().map(|(payload, entry)| files::Entry { id: file_id(&entry.log_id()), payload: payload.clone() });
-            let done = store.done(|result| callback.io_completed(result.map_err(other)));
+            let shared = store.shared.clone();
+            let (last, truncations) = {
+                // Before anybody may be told that they are there.
+                let mut landmarks = store.landmarks();
+                entries.iter().for_each(|(_, entry)| landmarks.note(entry));
+                (entries.last().map(|(_, entry)| entry.log_id.index), landmarks.truncations())
+            };
+            let done = store.done(move |result| {
+                if let (Ok(()), Some(last)) = (&result, last) {
+                    shared.landmarks.lock().expect("nobody panics while holding landmarks").flushed(last, truncations);
+                }
+                callback.io_completed(result.map_err(other));
+            });
             // Readable as soon as the log knows them: whoever reads after this call sees them, and nobody is told of them before.
             store.log.append(records.collect(), done).map_err(other)?;
             let mut recent = store.recent();
@@ -270,6 +313,7 @@ impl RaftLogStorage<Types> for LogStore {
             return Ok(());
         }
         self.recent().truncate(from);
+        self.landmarks().truncate(from);
         self.log.truncate_from(from, self.done(fail_stop)).map_err(other)
     }
 
@@ -279,6 +323,7 @@ impl RaftLogStorage<Types> for LogStore {
         }
         self.log.purge(file_id(&to), self.done(fail_stop)).map_err(other)?;
         self.recent().purge(to.index);
+        self.landmarks().purge(to.index);
         Ok(())
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! The checkpoint is the snapshot. openraft builds one by having a checkpoint written, and purges the log only up to where it goes.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     sync::{
@@ -28,6 +31,7 @@ use super::{
 use crate::{
     checkpoint::{CheckpointError, Checkpointer, Lent, head_batch, rows_batch},
     codec::DecodeError,
+    formation::{Outbox, place},
     proposals::{Answer, Proposals},
     state::{Applying, Head, State},
 };
@@ -45,6 +49,8 @@ pub(crate) struct Machine {
     pub(crate) state: Arc<State>,
     pub(crate) checkpointer: Arc<Checkpointer>,
     pub(crate) proposals: Proposals,
+    /// Entries about the cluster itself, for whoever forms it.
+    pub(crate) outbox: Outbox,
     /// How many entries were applied since the cluster began: the index after the last one.
     pub(crate) applied: watch::Sender<u64>,
     /// Bytes of entries applied since the start.
@@ -68,6 +74,7 @@ impl Machine {
             member,
             state,
             checkpointer: Arc::new(checkpointer),
+            outbox: Outbox::default(),
             proposals: Proposals::new(seed, last.as_ref().map_or(0, term_of)),
             applied: watch::Sender::new(last.map_or(0, |last| last.index + 1)),
             applied_bytes: AtomicU64::new(0),
@@ -85,10 +92,16 @@ impl Machine {
     fn apply(&self, entries: Vec<(LogId, Change)>) {
         let Some((last, _)) = entries.last() else { return };
         let last = *last;
+        let mut control = Vec::new();
         let answers = self.state.apply(|applying| {
-            let answer = |(id, change)| match change {
+            let answer = |(id, change): (LogId, Change)| match change {
                 Change::Nothing => None,
-                Change::Proposed(proposal, content) => Some((proposal, content_applied(applying, &id, content))),
+                Change::Proposed(proposal, content) => {
+                    if let Content::Control(entry) = &content {
+                        control.push((place(id.index), *entry));
+                    }
+                    Some((proposal, content_applied(applying, &id, content)))
+                }
                 Change::Membership(membership) => {
                     let replicated = &mut *applying.replicated;
                     replicated.attributes.retain(|id, _| membership.get_node(id).is_some());
@@ -100,6 +113,7 @@ impl Machine {
             applying.replicated.applied = Some(last);
             answers
         });
+        self.outbox.applied(control, place(last.index), || self.state.read().control.clone());
         self.applied.send_replace(last.index + 1);
         let mine = answers.into_iter().filter(|(proposal, _)| proposal.member == self.member);
         self.proposals.applied(term_of(&last), mine.map(|(proposal, answer)| (proposal.sequence, answer)).collect());
@@ -118,7 +132,10 @@ impl Machine {
 
 fn content_applied(applying: &mut Applying<'_>, id: &LogId, content: Content) -> Answer {
     match content {
+        // Nothing of a cluster that has dissolved is kept, so nobody is told that it is.
+        Content::Command(_) if applying.replicated.control.may_write().is_err() => Answer::Dissolved,
         Content::Command(command) => Answer::Outcome(applying.command(command)),
+        Content::Control(entry) => Answer::Control(applying.control(place(id.index), &entry)),
         Content::Publish(attributes) => {
             // Of a member that was removed meanwhile, nothing is kept.
             let replicated = &mut *applying.replicated;
@@ -217,6 +234,8 @@ impl RaftStateMachine<Types> for StateMachine {
         };
         self.0.checkpointer.install(replacement).await?;
         if let Some(last) = meta.last_log_id {
+            let control = self.0.state.read().control.clone();
+            self.0.outbox.replaced(place(last.index), &control);
             self.0.applied.send_replace(last.index + 1);
             self.0.proposals.replaced(term_of(&last));
         }
@@ -243,7 +262,7 @@ impl RaftSnapshotBuilder<Types> for StateMachine {
 async fn copy(machine: Arc<Machine>, lent: Lent) -> io::Result<Replacement> {
     let copy = move || {
         let mut replacement = machine.checkpointer.replacement()?;
-        replacement.put(&head_batch(&lent.head, machine.checkpointer.identity())).map_err(CheckpointError::from)?;
+        replacement.put(&head_batch(&lent.head, machine.checkpointer.owner())).map_err(CheckpointError::from)?;
         let mut above = None;
         loop {
             let rows = lent.read(above).map_err(io::Error::other)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use openraft::{impls::leader_id_std, vote::RaftVote};
 use prost::Message;
 
@@ -73,12 +74,22 @@ struct PeerMessage {
     urls: Vec<String>,
     #[prost(bool, tag = "2")]
     is_voter: bool,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    key: Option<Bytes>,
+}
+
+impl From<&Peer> for PeerMessage {
+    fn from(peer: &Peer) -> Self {
+        let key = peer.key.as_ref().map(|key| Bytes::copy_from_slice(key));
+        Self { urls: peer.urls.clone(), is_voter: peer.is_voter, key }
+    }
 }
 
 impl From<&Membership> for MembershipMessage {
     fn from(membership: &Membership) -> Self {
         let voters = membership.get_joint_config().iter().map(|ids| VotersMessage { ids: ids.iter().copied().collect() }).collect();
-        let nodes = membership.nodes().map(|(&id, peer)| (id, PeerMessage { urls: peer.urls.clone(), is_voter: peer.is_voter })).collect();
+        let nodes = membership.nodes().map(|(&id, peer)| (id, PeerMessage::from(peer))).collect();
         Self { voters, nodes }
     }
 }
@@ -88,8 +99,11 @@ impl TryFrom<MembershipMessage> for Membership {
 
     fn try_from(message: MembershipMessage) -> Result<Self, DecodeError> {
         let voters: Vec<BTreeSet<u64>> = message.voters.into_iter().map(|voters| voters.ids.into_iter().collect()).collect();
-        let nodes: BTreeMap<u64, Peer> =
-            message.nodes.into_iter().map(|(id, peer)| (id, Peer { urls: peer.urls, is_voter: peer.is_voter })).collect();
+        let peer = |(id, PeerMessage { urls, is_voter, key }): (u64, PeerMessage)| {
+            let key = key.map(|key| key[..].try_into().map_err(|_| DecodeError::Unknown("key of a node"))).transpose()?;
+            Ok((id, Peer { urls, is_voter, key }))
+        };
+        let nodes: BTreeMap<u64, Peer> = message.nodes.into_iter().map(peer).collect::<Result<_, DecodeError>>()?;
         if voters.is_empty() && nodes.is_empty() {
             // The state before the first configuration, which `new` takes for a mistake.
             return Ok(Self::default());

@@ -10,6 +10,7 @@
 //! Rows come in the order of their revisions. The end says how many there were.
 
 mod content;
+mod control;
 mod reader;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -33,6 +34,7 @@ pub(crate) const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// One part of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one head in a snapshot, and one record at a time in memory")]
 pub(crate) enum Record {
     Head(Head),
     Rows(Vec<(Revision, Bytes)>),
@@ -53,6 +55,7 @@ struct RecordMessage {
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
+#[expect(clippy::large_enum_variant, reason = "there is one head in a snapshot, and one record at a time in memory")]
 enum RecordContent {
     #[prost(message, tag = "1")]
     Head(HeadMessage),

@@ -70,15 +70,45 @@ pub struct RaftDisk {
 
 /// A message between members. Its envelope says from whom to whom, and in which cluster.
 #[derive(Debug, Clone)]
-pub(crate) enum RaftMessage {
+pub enum RaftMessage {
     /// Asks for a vote, or whether it would be given.
-    Vote { pre: bool, term: u64, last: LogId },
+    Vote {
+        /// Whether it would be given.
+        pre: bool,
+        /// The term that it is for.
+        term: u64,
+        /// The end of the log of who asks.
+        last: LogId,
+    },
     /// The answer.
-    Voted { pre: bool, term: u64, granted: bool },
+    Voted {
+        /// To which question.
+        pre: bool,
+        /// The term.
+        term: u64,
+        /// Yes or no.
+        granted: bool,
+    },
     /// Entries, or none.
-    Append { term: u64, previous: LogId, entries: Arc<[Entry]>, commit: u64 },
+    Append {
+        /// Of the leader.
+        term: u64,
+        /// What comes before them.
+        previous: LogId,
+        /// The entries.
+        entries: Arc<[Entry]>,
+        /// What is known to be committed.
+        commit: u64,
+    },
     /// The answer: what matches, or where to go on from.
-    Appended { term: u64, matches: bool, last: u64 },
+    Appended {
+        /// Of who answers.
+        term: u64,
+        /// Whether what came before was there.
+        matches: bool,
+        /// Up to where it matches, or may.
+        last: u64,
+    },
 }
 
 /// What a member is in its term.
@@ -118,7 +148,7 @@ pub struct Raft {
     configuration: Arc<Configuration>,
     seal: Option<u64>,
     /// What is to be sent, and to whom.
-    pub(crate) outbox: Vec<(NodeId, RaftMessage)>,
+    pub outbox: Vec<(NodeId, RaftMessage)>,
 }
 
 impl RaftDisk {
@@ -297,7 +327,7 @@ impl Raft {
     }
 
     /// A message, whose envelope was checked.
-    pub(crate) fn hear(&mut self, now: Time, random: &mut fastrand::Rng, from: NodeId, message: RaftMessage) {
+    pub fn hear(&mut self, now: Time, random: &mut fastrand::Rng, from: NodeId, message: RaftMessage) {
         match message {
             RaftMessage::Vote { pre, term, last } => self.asked_for_vote(now, random, from, pre, term, last),
             RaftMessage::Voted { pre, term, granted } => self.got_vote(now, random, from, pre, term, granted),

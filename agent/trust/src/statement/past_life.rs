@@ -9,23 +9,17 @@ use crate::{
     key::{Node, NodeKey},
 };
 
-/// Voters in a statement at most: five, and five others while they are being exchanged, with room.
+/// Voters of either set in a statement at most: five, with room.
 pub const VOTERS_MAX: usize = 15;
 
-/// A voter and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Voter {
-    /// Its id.
-    pub node: NodeId,
-    /// Its key.
-    pub key: NodeKey,
-}
+/// What stands for a cluster where there is none.
+const NOWHERE: [u8; 16] = [0; 16];
 
 /// Why a node left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {
-    /// The cluster dissolved into another one, by an entry of its log.
-    Dissolved,
+    /// The cluster dissolved into this one, by an entry of its log.
+    Dissolved(ClusterId),
     /// There was no leader for too long.
     Abandoned,
     /// It had such statements of a majority of the voters.
@@ -41,10 +35,15 @@ pub struct PastLife {
     pub cluster: ClusterId,
     /// What the node was in it.
     pub node: NodeId,
-    /// The index of the newest configuration in its log.
+    /// The term of the leader that wrote the newest configuration in its log, committed or not: of two configurations, the one with the higher term is
+    /// the newer, whatever their indices.
+    pub config_term: u64,
+    /// Its index.
     pub config_index: u64,
-    /// The voters of that configuration, with their ids ascending.
-    pub voters: Vec<Voter>,
+    /// Its voters, ascending. Their keys are not here: whoever verifies needs to know them from elsewhere anyway.
+    pub voters: Vec<NodeId>,
+    /// Who voted before and still does, in the middle of a change; ascending, empty otherwise. A majority of both is needed then.
+    pub outgoing: Vec<NodeId>,
     /// Why it left.
     pub leaving: Leaving,
 }
@@ -53,23 +52,26 @@ impl Statement for PastLife {
     type Signer = Node;
 }
 
-/// 16 cluster, 8 node, 8 index, 1 has a seal: always 0, 1 reason, 1 number of voters, and 40 for each.
+/// 16 cluster, 8 node, 8 term, 8 index, 1 has a seal: always 0, 1 reason, 16 where to: zeros unless dissolved, 1 number of voters, 1 of outgoing ones,
+/// and 8 for each.
 impl Body for PastLife {
-    const KIND: &'static [u8] = b"past life";
+    const KIND: &'static [u8] = b"past life 2";
 
     fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.put(&self.cluster.0);
         bytes.put_u64(self.node.0);
+        bytes.put_u64(self.config_term);
         bytes.put_u64(self.config_index);
-        let reason = match self.leaving {
-            Leaving::Dissolved => 1,
-            Leaving::Abandoned => 2,
-            Leaving::Followed => 3,
+        let (reason, into) = match self.leaving {
+            Leaving::Dissolved(into) => (1, into.0),
+            Leaving::Abandoned => (2, NOWHERE),
+            Leaving::Followed => (3, NOWHERE),
         };
-        bytes.put(&[0, reason, self.voters.len() as u8]);
-        for voter in &self.voters {
-            bytes.put_u64(voter.node.0);
-            bytes.put(&voter.key.to_bytes());
+        bytes.put(&[0, reason]);
+        bytes.put(&into);
+        bytes.put(&[self.voters.len() as u8, self.outgoing.len() as u8]);
+        for voter in self.voters.iter().chain(&self.outgoing) {
+            bytes.put_u64(voter.0);
         }
     }
 
@@ -77,21 +79,23 @@ impl Body for PastLife {
         let mut reader = Reader(bytes);
         let cluster = ClusterId(reader.array()?);
         let node = NodeId(reader.u64()?);
-        let config_index = reader.u64()?;
-        let [has_seal, reason, count] = reader.array()?;
-        let leaving = match reason {
-            1 => Leaving::Dissolved,
-            2 => Leaving::Abandoned,
-            3 => Leaving::Followed,
+        let (config_term, config_index) = (reader.u64()?, reader.u64()?);
+        let [has_seal, reason] = reader.array()?;
+        let into = reader.array()?;
+        let leaving = match (reason, into) {
+            (1, into) => Leaving::Dissolved(ClusterId(into)),
+            (2, NOWHERE) => Leaving::Abandoned,
+            (3, NOWHERE) => Leaving::Followed,
             _ => return None,
         };
-        if has_seal != 0 || usize::from(count) > VOTERS_MAX {
-            return None;
-        }
-        let voter = |_| Some(Voter { node: NodeId(reader.u64()?), key: NodeKey::from_bytes(&reader.array()?).ok()? });
-        let voters = (0..count).map(voter).collect::<Option<Vec<_>>>()?;
-        let is_ascending = voters.windows(2).all(|pair| pair[0].node < pair[1].node);
-        (is_ascending && reader.0.is_empty()).then_some(Self { cluster, node, config_index, voters, leaving })
+        let [incoming, outgoing] = reader.array()?;
+        let mut voters = |count: u8| {
+            let voters = (0..count).map(|_| reader.u64().map(NodeId)).collect::<Option<Vec<_>>>()?;
+            (voters.len() <= VOTERS_MAX && voters.is_sorted_by(|one, next| one < next)).then_some(voters)
+        };
+        let (voters, outgoing) = (voters(incoming)?, voters(outgoing)?);
+        let statement = Self { cluster, node, config_term, config_index, voters, outgoing, leaving };
+        (has_seal == 0 && reader.0.is_empty()).then_some(statement)
     }
 }
 

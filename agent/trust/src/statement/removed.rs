@@ -7,7 +7,7 @@ use super::{Peer, Signed, Statement, Verified, sealed::Body};
 use crate::{
     codec::{Put, Reader},
     fleet::{ClusterId, NodeId},
-    key::Node,
+    key::{Node, NodeKey},
 };
 
 /// "This member was removed, by the entry with this index." Signed by another member, which shows its [`super::MemberCert`] beside it.
@@ -65,8 +65,17 @@ impl Signed<Removed> {
     /// # Errors
     /// If it does not.
     pub fn verify(self, peer: &Peer, own: NodeId) -> Result<Verified<Removed>, RemovedError> {
+        self.verify_from(peer.cluster, &peer.node_key, own)
+    }
+
+    /// As [`Signed::verify`], where the node's own membership, as its log has it, says that the node with this key is a member of `cluster`. Who is in the
+    /// log of both needs no certificate; who was let in after this node was removed does.
+    ///
+    /// # Errors
+    /// If it does not say that this node was removed.
+    pub fn verify_from(self, cluster: ClusterId, member: &NodeKey, own: NodeId) -> Result<Verified<Removed>, RemovedError> {
         let claimed = self.claimed();
-        if claimed.cluster != peer.cluster {
+        if claimed.cluster != cluster {
             return Err(RemovedError::OtherCluster);
         }
         if claimed.node != own {
@@ -75,6 +84,6 @@ impl Signed<Removed> {
         if claimed.index <= own.0 {
             return Err(RemovedError::BeforeAdmission(claimed.index));
         }
-        self.check(&peer.node_key).map_err(|_| RemovedError::Signature)
+        self.check(member).map_err(|_| RemovedError::Signature)
     }
 }

@@ -7,7 +7,7 @@ use shoal_trust::{
     session::Session,
     statement::{
         CHAIN_LINKS_MAX, ChainError, KeyRotation, Leaving, MemberCert, MemberCertError, PastLife, Peer, PinnedCluster, Removed,
-        RemovedError, STATEMENT_BYTES_MAX, Signed, Statement, StatementError, VOTERS_MAX, Voter,
+        RemovedError, STATEMENT_BYTES_MAX, Signed, Statement, StatementError, VOTERS_MAX,
     },
 };
 
@@ -24,8 +24,9 @@ fn key(number: u32) -> ClusterSecret {
 }
 
 fn past_life(voters: usize) -> PastLife {
-    let voters = (1..=voters as u8).map(|number| Voter { node: NodeId(number.into()), key: *node(number).public() }).collect();
-    PastLife { cluster: cluster(), node: NodeId(1), config_index: 9, voters, leaving: Leaving::Dissolved }
+    let voters: Vec<_> = (1..=voters as u64).map(NodeId).collect();
+    let leaving = Leaving::Dissolved(ClusterId([7; 16]));
+    PastLife { cluster: cluster(), node: NodeId(1), config_term: 3, config_index: 9, voters: voters.clone(), outgoing: voters, leaving }
 }
 
 fn rotation(number: u32) -> Signed<KeyRotation> {
@@ -76,7 +77,7 @@ fn no_bit_of_a_statement_can_be_changed() {
 #[test]
 fn the_longest_statement_fits() {
     let longest = node(1).state(past_life(VOTERS_MAX)).signed().encode();
-    assert_eq!(longest.len(), 699);
+    assert_eq!(longest.len(), 364);
     assert!(Signed::<PastLife>::parse(&longest).is_ok());
     let too_many = node(1).state(past_life(VOTERS_MAX + 1)).signed().encode();
     assert_eq!(Signed::<PastLife>::parse(&too_many), Err(StatementError::Malformed));
@@ -86,16 +87,34 @@ fn the_longest_statement_fits() {
 #[test]
 fn a_past_life_with_a_seal_is_no_statement() {
     let mut bytes = node(1).state(past_life(1)).signed().encode();
-    assert_eq!(bytes[32], 0);
-    bytes[32] = 1;
+    assert_eq!(bytes[40], 0);
+    bytes[40] = 1;
     assert_eq!(Signed::<PastLife>::parse(&bytes), Err(StatementError::Malformed));
 }
 
 #[test]
 fn voters_are_ascending() {
-    let mut statement = past_life(2);
-    statement.voters.swap(0, 1);
-    assert_eq!(Signed::<PastLife>::parse(&node(1).state(statement).signed().encode()), Err(StatementError::Malformed));
+    for (voters, outgoing) in [([1, 2], [2, 1]), ([2, 1], [1, 2]), ([1, 1], [1, 2])] {
+        let statement = PastLife { voters: voters.map(NodeId).into(), outgoing: outgoing.map(NodeId).into(), ..past_life(0) };
+        assert_eq!(Signed::<PastLife>::parse(&node(1).state(statement).signed().encode()), Err(StatementError::Malformed));
+    }
+}
+
+#[test]
+fn only_who_dissolved_says_where_to() {
+    let mut bytes = node(1).state(PastLife { leaving: Leaving::Abandoned, ..past_life(1) }).signed().encode();
+    bytes[42] = 1;
+    assert_eq!(Signed::<PastLife>::parse(&bytes), Err(StatementError::Malformed));
+}
+
+#[test]
+fn a_member_that_the_own_log_knows_is_believed_and_nobody_else() {
+    let removed = |index| node(1).state(Removed { cluster: cluster(), node: NodeId(5), index }).signed().clone();
+    assert!(removed(77).verify_from(cluster(), node(1).public(), NodeId(5)).is_ok());
+    assert_eq!(removed(77).verify_from(cluster(), node(2).public(), NodeId(5)), Err(RemovedError::Signature));
+    assert_eq!(removed(77).verify_from(ClusterId([7; 16]), node(1).public(), NodeId(5)), Err(RemovedError::OtherCluster));
+    assert_eq!(removed(77).verify_from(cluster(), node(1).public(), NodeId(6)), Err(RemovedError::OtherNode(5)));
+    assert_eq!(removed(5).verify_from(cluster(), node(1).public(), NodeId(5)), Err(RemovedError::BeforeAdmission(5)));
 }
 
 #[test]
@@ -177,8 +196,8 @@ proptest! {
     #[test]
     fn what_is_read_is_what_would_be_written(bytes in prop::collection::vec(any::<u8>(), 0..200), put_counts_right: bool) {
         let mut bytes = bytes;
-        if put_counts_right && bytes.len() > 34 {
-            bytes[32..35].copy_from_slice(&[0, 1, 0]);
+        if put_counts_right && bytes.len() > 60 {
+            bytes[40..60].copy_from_slice(&[0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         }
         if let Ok(signed) = Signed::<PastLife>::parse(&bytes) {
             prop_assert_eq!(&signed.encode(), &bytes);
@@ -190,7 +209,7 @@ proptest! {
 
     #[test]
     fn what_was_signed_is_what_is_verified(id: [u8; 16], number: u64, config_index: u64, voters in 0..=VOTERS_MAX, leaving in 0..3_usize) {
-        let leaving = [Leaving::Dissolved, Leaving::Abandoned, Leaving::Followed][leaving];
+        let leaving = [Leaving::Dissolved(ClusterId(id)), Leaving::Abandoned, Leaving::Followed][leaving];
         let statement = PastLife { cluster: ClusterId(id), node: NodeId(number), config_index, leaving, ..past_life(voters) };
         let signed = node(1).state(statement.clone());
         let read = Signed::<PastLife>::parse(&signed.signed().encode()).unwrap().verify(node(1).public()).unwrap();

@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 use shoal_trust::{
     beacon::{Beacon, BootNonce, Standing},
     config::Config,
-    fleet::{Expect, FleetName, NodeId},
+    fleet::{ClusterId, Expect, FleetName, NodeId},
     fleet_file::{FleetFile, FleetRandomness},
     hardware::{Hardware, HardwareHint},
     identity::{NodeName, NodeSeed},
     join_proof, operator_proof,
-    statement::{KeyRotation, Leaving, MemberCert, PastLife, PinnedCluster, Removed, Voter},
+    statement::{KeyRotation, Leaving, MemberCert, PastLife, PinnedCluster, Removed},
     words::Words,
 };
 
@@ -78,8 +78,15 @@ fn every_format_gives_the_known_answers() {
     check_bytes("operator_proof", &operator_proof::prove(&operator(), fleet(), &client));
 
     let [first, second] = cluster_keys();
-    let voters = vec![Voter { node: NodeId(1), key: b }, Voter { node: NodeId(5), key: a }];
-    let past_life = PastLife { cluster: cluster(), node: NodeId(5), config_index: 41, voters, leaving: Leaving::Abandoned };
+    let past_life = PastLife {
+        cluster: cluster(),
+        node: NodeId(5),
+        config_term: 6,
+        config_index: 41,
+        voters: vec![NodeId(1), NodeId(5), NodeId(8)],
+        outgoing: vec![NodeId(1)],
+        leaving: Leaving::Dissolved(ClusterId(counting(0x90))),
+    };
     check_bytes("past_life", &node_a().state(past_life).signed().encode());
     let rotation = KeyRotation { cluster: cluster(), number: 2, key: *second.public() };
     check_bytes("key_rotation", &first.state(rotation).signed().encode());

@@ -26,6 +26,11 @@ use crate::{
 };
 
 impl Inner {
+    /// Whether members are added and removed by whoever asks for it.
+    pub(in crate::node) fn may_be_changed(&self) -> Result<(), MembershipError> {
+        if self.config.formed.is_some() { Err(MembershipError::FormsItself) } else { Ok(()) }
+    }
+
     /// Changes the membership, whoever leads.
     pub(in crate::node) async fn change_members(self: &Arc<Self>, change: Change) -> Result<MemberChange, MembershipError> {
         let deadline = Instant::now() + self.request_timeout();
@@ -73,6 +78,9 @@ impl Inner {
     /// A change that another member's client wants, on the leader.
     pub(in crate::node) async fn answer_change(self: &Arc<Self>, request: ChangeRequest) -> Response {
         let Some(change) = request.change else { return Response::Failed(Failure::Unknown.into()) };
+        if let Err(error) = self.may_be_changed() {
+            return Response::Failed(Failure::from(error).into());
+        }
         match self.change_as_leader(change, Instant::now() + self.request_timeout()).await {
             Ok(id) => Response::Changed(id),
             Err(error) => Response::Failed(Failure::from(error).into()),
@@ -116,9 +124,9 @@ impl Inner {
         }
         let id = match self.propose(Content::Admit).await.map_err(propose_error)? {
             Answer::Admitted(id) => id,
-            Answer::Outcome(_) | Answer::Published => return Err(MembershipError::Stopped),
+            Answer::Outcome(_) | Answer::Published | Answer::Control(_) | Answer::Dissolved => return Err(MembershipError::Stopped),
         };
-        let peer = Peer { urls: urls.to_vec(), is_voter: !is_learner };
+        let peer = Peer { urls: urls.to_vec(), is_voter: !is_learner, key: None };
         self.change_to(&stored, ChangeMembers::AddNodes(BTreeMap::from([(id, peer)])), |now| now.get_node(&id).is_some()).await?;
         Ok(id)
     }
@@ -134,7 +142,7 @@ impl Inner {
         if !self.has_caught_up(id) {
             return Err(MembershipError::LearnerNotReady);
         }
-        let peer = Peer { urls: member.peer_urls.clone(), is_voter: true };
+        let peer = Peer::voter(member.peer_urls.clone());
         let changes = vec![ChangeMembers::SetNodes(BTreeMap::from([(id, peer)])), ChangeMembers::AddVoterIds(BTreeSet::from([id]))];
         self.change_to(&stored, ChangeMembers::Batch(changes), |now| now.voter_ids().any(|voter| voter == id)).await
     }
@@ -181,7 +189,7 @@ impl Inner {
     }
 
     /// Changes the configuration, if it is still the one that the change was decided on.
-    pub(super) async fn change(&self, before: &StoredMembership, changes: ChangeMembers<u64, Peer>) -> Result<(), MembershipError> {
+    pub(crate) async fn change(&self, before: &StoredMembership, changes: ChangeMembers<u64, Peer>) -> Result<(), MembershipError> {
         let unchanged = Precondition::LastMembershipLogId { last_membership_log_id: *before.log_id() };
         match self.raft.change_membership_if(changes, false, [unchanged]).await {
             Ok(_) => Ok(()),
@@ -233,7 +241,7 @@ fn propose_error(error: ProposeError) -> MembershipError {
         ProposeError::LeaderChanged => MembershipError::LeaderChanged,
         ProposeError::TooManyRequests => MembershipError::TooManyRequests,
         ProposeError::Stopped => MembershipError::Stopped,
-        ProposeError::Corrupt => MembershipError::Unhealthy,
+        ProposeError::Corrupt | ProposeError::Dissolved => MembershipError::Unhealthy,
         ProposeError::Timeout | ProposeError::TimeoutDueToLeaderFail | ProposeError::TimeoutDueToConnectionLost => MembershipError::Timeout,
     }
 }

@@ -27,6 +27,7 @@ pub(crate) enum Failure {
     NotEnoughStarted = 27,
     Unhealthy = 28,
     LeaderChanged = 29,
+    FormsItself = 30,
 }
 
 impl From<MembershipError> for Failure {
@@ -41,6 +42,7 @@ impl From<MembershipError> for Failure {
             MembershipError::TooManyLearners => Self::TooManyLearners,
             MembershipError::NotEnoughStarted => Self::NotEnoughStarted,
             MembershipError::Unhealthy => Self::Unhealthy,
+            MembershipError::FormsItself => Self::FormsItself,
             MembershipError::TooManyRequests => Self::TooManyRequests,
             MembershipError::NoLeader => Self::NotLeader,
             MembershipError::LeaderChanged => Self::LeaderChanged,
@@ -62,6 +64,7 @@ impl From<Failure> for MembershipError {
             Failure::TooManyLearners => Self::TooManyLearners,
             Failure::NotEnoughStarted => Self::NotEnoughStarted,
             Failure::Unhealthy => Self::Unhealthy,
+            Failure::FormsItself => Self::FormsItself,
             Failure::TooManyRequests => Self::TooManyRequests,
             Failure::NotLeader => Self::NoLeader,
             Failure::LeaderChanged | Failure::Discarded => Self::LeaderChanged,

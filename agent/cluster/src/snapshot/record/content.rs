@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message;
+use shoal_formation::Control;
 use shoal_kv::{AlarmMember, KeyValue, Revision, checkpoint::CheckpointHead};
 
+use super::control::ControlMessage;
 use crate::{
     codec::{DecodeError, alarm_number, alarm_of_number},
     raft::{
@@ -32,6 +34,11 @@ pub(crate) struct HeadMessage {
     alarms: Vec<AlarmMemberMessage>,
     #[prost(btree_map = "int64, int64", tag = "7")]
     pub(crate) leases: BTreeMap<i64, i64>,
+    /// Only of a cluster that has formed itself.
+    #[prost(message, optional, tag = "8")]
+    control: Option<ControlMessage>,
+    #[prost(uint64, optional, tag = "9")]
+    first_seal: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -68,6 +75,8 @@ impl From<&Head> for HeadMessage {
             compact_revision: head.store.compact_revision,
             alarms: head.store.alarms.iter().map(alarm).collect(),
             leases: head.store.leases.iter().copied().collect(),
+            control: (head.control != Control::default()).then(|| (&head.control).into()),
+            first_seal: head.first_seal,
         }
     }
 }
@@ -81,6 +90,8 @@ impl TryFrom<HeadMessage> for Head {
             applied: message.applied.map(Into::into),
             membership: message.membership.unwrap_or_default().try_into()?,
             attributes: message.attributes.into_iter().map(|attributes| (attributes.member, attributes)).collect(),
+            control: message.control.unwrap_or_default().try_into()?,
+            first_seal: message.first_seal,
             store: CheckpointHead {
                 revision: message.revision,
                 compact_revision: message.compact_revision,

@@ -1,0 +1,112 @@
+//! Whether the API is ready, as its own health check says. Anybody may ask.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Context;
+use shoal_plane::API_PORT;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// How often it is asked. To ask costs it a handshake.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long an answer may take: a kube-apiserver that starts on a slow machine answers late, and is not helped by being asked again.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The status of an HTTP answer: `HTTP/1.0 200`.
+const STATUS: std::ops::Range<usize> = 9..12;
+
+/// Returns when the API that this node's parts use is ready. `authority` is the file of who signs its certificate.
+///
+/// # Errors
+/// If that file is of no use.
+pub(crate) fn wait_until_ready(authority: &Path) -> anyhow::Result<()> {
+    let certificates = CertificateDer::pem_file_iter(authority).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates.with_context(|| format!("cannot read {}", authority.display()))? {
+        roots.add(certificate).with_context(|| format!("{} is no authority", authority.display()))?;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, API_PORT));
+    while !is_ready(address, &config).unwrap_or(false) {
+        sleep(INTERVAL);
+    }
+    Ok(())
+}
+
+fn is_ready(address: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<bool> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    let connection = ClientConnection::new(config.clone(), ServerName::from(address.ip())).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, stream);
+    stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = [0; STATUS.end];
+    stream.read_exact(&mut answer)?;
+    Ok(&answer[STATUS] == b"200")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use shoal_plane::certificates::Authority;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::{ServerConfig, ServerConnection};
+
+    use super::*;
+    use crate::cluster::authorities::tests::authorities;
+
+    /// Answers as many times as there are answers, with a certificate of the authority; where.
+    fn server(authority: &crate::cluster::authorities::Authorities, answers: &'static [&'static str]) -> SocketAddr {
+        let (issuer, _) = authority.issuer(Authority::Kubernetes).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.subject_alt_names = vec![rcgen::SanType::IpAddress(Ipv4Addr::LOCALHOST.into())];
+        let certificate = parameters.signed_by(&key, &issuer).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (stream, _) = listener.accept().unwrap();
+                let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
+                let mut request = [0; 4];
+                // A client that does not trust the certificate says no more.
+                if stream.read_exact(&mut request).is_ok() {
+                    stream.write_all(format!("HTTP/1.0 {answer}\r\n\r\n").as_bytes()).unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    fn trusting(authority: &crate::cluster::authorities::Authorities) -> Arc<ClientConfig> {
+        let place = tempfile::tempdir().unwrap();
+        authority.write(place.path()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(place.path().join("kubernetes-ca.crt")).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
+        Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+    }
+
+    #[test]
+    fn only_its_own_yes_counts() {
+        let own = authorities();
+        let address = server(&own, &["500 Internal Server Error", "200 OK", "200 OK"]);
+        let config = trusting(&own);
+        assert!(!is_ready(address, &config).unwrap());
+        assert!(is_ready(address, &config).unwrap());
+        assert!(is_ready(address, &trusting(&authorities())).is_err(), "another cluster's");
+        assert!(is_ready(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), &config).is_err(), "nobody's");
+    }
+}

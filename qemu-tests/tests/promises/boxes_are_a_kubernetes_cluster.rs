@@ -1,0 +1,103 @@
+//! Boxes, switched on with nothing but their image and a cable, are a Kubernetes cluster: nodes are Ready, a pod runs from an image that was baked in, another
+//! reaches it by its Service's address and by its name, and logs come back through the API.
+//!
+//! Everything is real and unmodified but the store: the words come from kubectl and from a pod, and a box that has them not says none. What is stamped on the
+//! image is only how many boxes there are, so that nobody is waited for any longer.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use qemu_tests::boxes::{self, State, settles_state};
+use qemu_tests::images::Image;
+use qemu_tests::site::{Site, highly_available, with};
+use qemu_tests::{full_matrix, hold, hold_in_full, images, words};
+use shoal::cli::StampArgs;
+use shoal_lab::{Bus, Drive, Lab, Vm};
+
+/// What the pod serves (recipes/kube/web.yaml).
+const ANSWER: &str = "a pod answers";
+
+/// How long a box may take to the next word: a control plane is much for an emulated processor, and three of them share two real ones.
+const DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+/// MiB of a box. The control plane takes some 600.
+const MEMORY: u32 = 2048;
+
+/// A copy of the image that expects so many boxes.
+fn expecting(lab: &Lab, image: &Image, boxes: u32) -> Result<PathBuf> {
+    let copy = lab.directory().join("stamped.img");
+    std::fs::copy(&image.disk, &copy)?;
+    shoal::stamp::run(&StampArgs { images: vec![copy.clone()], fleet: None, unclaimed: true, expect: Some(boxes), admission: None })?;
+    Ok(copy)
+}
+
+/// Waits until the box has said all that a cluster has to say.
+async fn answers(vm: &mut Vm) -> Result<()> {
+    for word in [words::API_READY, words::NODE_READY, words::POD_RUNS, words::DNS_READY] {
+        vm.console().wait_for(word, DEADLINE).await?;
+    }
+    let answer = vm.console().wait_for(words::SERVICE_ANSWERS, DEADLINE).await?;
+    ensure!(answer.contains(ANSWER), "the Service answered {answer:?} instead of {ANSWER:?}");
+    Ok(())
+}
+
+/// Waits until the API has said of so many nodes that they are Ready; gives their names.
+async fn ready_nodes(vm: &mut Vm, count: usize) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    while names.len() < count {
+        let line = vm.console().wait_for(words::A_NODE_IS, DEADLINE).await?;
+        let mut columns = line.split_once(words::A_NODE_IS).map(|(_, node)| node).unwrap_or_default().split_whitespace();
+        if let (Some(name), Some("Ready")) = (columns.next(), columns.next()) {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+#[test]
+fn one_with_nothing_from_outside_and_again_after_a_power_cut() {
+    hold("one_box_is_a_cluster", async |lab| {
+        let image = images::cluster()?;
+        let disk = boxes::written(lab, &expecting(lab, image, 1)?).await?;
+        let machine = boxes::machine(image).memory(MEMORY).cpus(2).firmware(boxes::kernel(image, "")).drive(Drive::new(disk, Bus::Virtio));
+        let mut vm = Vm::start(machine, lab).await?;
+        vm.console().forbid(words::REBOOTING);
+        settles_state(&mut vm, State::OnMedium).await?;
+        let nodes = ready_nodes(&mut vm, 1).await?;
+        answers(&mut vm).await?;
+        if full_matrix() {
+            vm.restart().await?;
+            settles_state(&mut vm, State::OnMedium).await?;
+            let again = ready_nodes(&mut vm, 1).await?;
+            ensure!(nodes == again, "the node was {nodes:?} and is {again:?}");
+            answers(&mut vm).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn three_each_with_a_control_plane() {
+    hold_in_full("three_boxes_are_a_cluster", async |lab| {
+        let image = images::cluster()?;
+        lab.boxes(3);
+        let _site = Site::new(lab).await?;
+        let stamped = expecting(lab, image, 3)?;
+        let mut vms = Vec::new();
+        for number in 1..=3 {
+            vms.push(Vm::start(with(lab, image, &format!("box{number}"), &stamped).await?.memory(MEMORY), lab).await?);
+        }
+        for vm in &mut vms {
+            highly_available(vm, 3, 3).await?;
+            vm.console().wait_for(words::CONTROL_PLANE, DEADLINE).await?;
+        }
+        let nodes = ready_nodes(&mut vms[0], 3).await?;
+        ensure!(nodes.len() == 3, "{nodes:?}");
+        for vm in &mut vms {
+            answers(vm).await?;
+        }
+        Ok(())
+    });
+}
