@@ -24,6 +24,8 @@ use crate::{full_matrix, words};
 pub const RECIPE: &str = "test";
 /// The recipe that is booted in its place where [`full_matrix`] is not asked for: the same without Kubernetes and containers.
 pub const BARE_RECIPE: &str = "bare";
+/// The recipe that is built twice where [`full_matrix`] is not asked for: PID 1 is all of our own that it compiles.
+pub const LEAST_RECIPE: &str = "least";
 /// The recipe whose box is a cluster, and asks itself whether it is.
 pub const CLUSTER_RECIPE: &str = "kube";
 /// Names another cache than the user's.

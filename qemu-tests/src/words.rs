@@ -58,8 +58,6 @@ pub const PUT_DOWN: &str = " is put down";
 pub const SWITCHING_OFF: &str = "shoal: switching off";
 /// What the agent says of a box that is a node of Kubernetes, as its end of the line, if it votes.
 pub const CONTROL_PLANE: &str = " with a control plane";
-/// What the service `nodes` of recipes/kube.toml says when the API has something new of a node: name and state follow.
-pub const A_NODE_IS: &str = "[nodes] ";
 /// What the service `proof` of recipes/kube.toml says, in this order. What the cluster answered follows.
 pub const API_READY: &str = "[proof] the API is ready";
 /// By the API's word.
@@ -70,6 +68,8 @@ pub const POD_RUNS: &str = "[proof] a pod runs: ";
 pub const DNS_READY: &str = "[proof] the cluster's DNS is ready";
 /// By the word of a pod, through kubelet and API: what another pod answered it, asked by its Service's address and by its Service's name.
 pub const SERVICE_ANSWERS: &str = "[proof] by its Service and by its name: ";
+/// By the API's word, from then on, each time that it has something new of a node: the rest of its name follows, and its state.
+pub const A_NODE_IS: &str = "[proof] shoal-";
 /// The container that was baked in has run (recipes/dev.toml); its host name follows. The service's name before it keeps the words apart from
 /// the same ones in a command line that somebody logs.
 pub const HELLO: &str = "[hello] hello from a container on ";

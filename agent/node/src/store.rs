@@ -25,6 +25,10 @@ use crate::lanes::{Lanes, Opened};
 /// Lanes that wait to be taken by the store, which does so at once. More are closed, and opened again by their peers.
 const LANES_MAX: usize = 64;
 
+/// Bytes of the store beyond which writes are refused (etcd's NOSPACE) and none is lost. All of it is in memory: half of what the agent may take on a box
+/// (recipes/shoal.toml). etcd's default of 2 GiB would end as a box that is killed.
+const QUOTA_BYTES: u64 = 512 << 20;
+
 /// The member of the cluster that this node is, while it is one and runs. Cloning gives the same.
 pub type Member = watch::Receiver<Option<Arc<Node>>>;
 
@@ -98,6 +102,7 @@ impl Raft for Store {
         let formed = Formed { cluster, key, begin, after: self.after, zero: clock.zero(), hears };
         let mut config = NodeConfig::formed(node, formed, self.storage.clone(), self.storage.disk.random()?);
         config.name = name(key);
+        config.quota_bytes = QUOTA_BYTES;
         let (lanes, opened) = mpsc::channel(LANES_MAX);
         let transport = Arc::new(Lanes(self.plane.clone()));
         let started = Arc::new(Node::start(config, transport, Opened(opened)).await.map_err(io::Error::other)?);

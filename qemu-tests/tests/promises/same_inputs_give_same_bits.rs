@@ -1,8 +1,8 @@
 //! The same lock gives the same bits for every output: in another directory, with an empty cache, another time zone, locale, umask and
 //! none of the host's programs.
 //!
-//! The other build takes its sources from the first one's cache, so it needs no network. It is of the recipe `bare`, which compiles crates
-//! but no Kubernetes; `SHOAL_MATRIX=full` takes the whole test image for both architectures.
+//! The other build takes its sources from the first one's cache, so it needs no network. It is of the recipe `least`, which compiles PID 1, and neither the
+//! agent nor Kubernetes; `SHOAL_MATRIX=full` takes the whole test image for both architectures.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn build(workspace: &Path, recipe: &str, cache: &Path, out: &Path, umask: &str, 
 }
 
 fn same_bits() -> Result<()> {
-    let recipe = if full_matrix() { images::RECIPE } else { images::BARE_RECIPE };
+    let recipe = if full_matrix() { images::RECIPE } else { images::LEAST_RECIPE };
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the package lies in no workspace")?;
     let place = tempfile::tempdir()?;
     let at = |name: &str| place.path().join(name);
