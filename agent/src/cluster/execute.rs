@@ -46,8 +46,8 @@ fn obsolete(prepared: &Prepared) -> anyhow::Result<Vec<String>> {
     Ok(names.filter(|name| prepared.plan.units.iter().all(|unit| unit.name != *name)).collect())
 }
 
-/// Starts what does not run as planned, and stops what is planned no more. A unit whose record is the same and that PID 1 keeps running is left alone, also by an agent that was started
-/// anew.
+/// Starts what does not run as planned, and stops what is planned no more. A unit whose record is the same and that PID 1 keeps running is left alone,
+/// also by an agent that was started anew.
 ///
 /// # Errors
 /// If PID 1 does not know a unit's service, or a record cannot be written.

@@ -43,7 +43,8 @@ pub(crate) async fn keep(
     let make = || Ok(Authorities::new(format!("{:032x}", joined.cluster.0), build_time, ranges::choose(&used))?);
     let authorities = shared::authorities(store, make).await?;
     let mut ports = Ports::default();
-    let mut observed = first_look(view.role(joined)).await?;
+    let role = view.role(joined).context("this box is leaving its cluster")?;
+    let mut observed = first_look(role).await?;
     loop {
         let seat = Seat {
             node: observed.node.clone(),
@@ -102,7 +103,7 @@ async fn change(joined: &Joined, view: &mut View, known: Observed, cluster: &Clu
             () = sleep(LOOK) => {}
             () = role_changed(joined, view, known.role) => {}
         }
-        let mut seen = observe::node(view.role(joined), known.ordinal)?;
+        let mut seen = observe::node(view.role(joined).unwrap_or(known.role), known.ordinal)?;
         if seen.addresses.is_empty() {
             (seen.addresses, seen.name_servers) = (known.addresses.clone(), known.name_servers.clone());
         }
@@ -114,7 +115,7 @@ async fn change(joined: &Joined, view: &mut View, known: Observed, cluster: &Clu
 }
 
 async fn role_changed(joined: &Joined, view: &mut View, known: Role) {
-    while view.role(joined) == known {
+    while view.role(joined).is_none_or(|role| role == known) {
         view.changed().await;
     }
 }

@@ -43,11 +43,13 @@ impl View {
         }
     }
 
-    /// What it is in that cluster now.
-    pub(crate) fn role(&self, joined: &Joined) -> Role {
+    /// What it is in that cluster now; nothing if it is not known, which changes nothing of what runs.
+    pub(crate) fn role(&self, joined: &Joined) -> Option<Role> {
         match &*self.membership.borrow() {
-            Membership::Node(status) if status.voters.contains(&joined.node) => Role::ControlPlane,
-            _ => Role::Worker,
+            Membership::Node(status) if status.member == Some((joined.cluster, joined.node)) => {
+                Some(if status.voters.contains(&joined.node) { Role::ControlPlane } else { Role::Worker })
+            }
+            _ => None,
         }
     }
 
