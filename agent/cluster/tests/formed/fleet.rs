@@ -309,9 +309,11 @@ impl Fleet {
         self.until_facts(id, "configuration at rest", RaftFacts::is_at_rest).await;
         let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId).collect();
         let change = Change { instead_of: self.facts(id).configuration.at, voters: nodes(voters), learners: nodes(learners) };
-        let wanted = change.voters.clone();
+        let (wanted, before) = (change.voters.clone(), change.instead_of);
         within("configuration", self.running(id).handle.change(change)).await?;
-        self.until_facts(id, "configuration as wanted", |facts| facts.is_at_rest() && facts.configuration.voters == wanted).await;
+        // What is told may be a moment behind: with the same voters as before, it is the place of the configuration that says that it is the new one.
+        let is_wanted = |facts: &RaftFacts| facts.is_at_rest() && facts.configuration.at != before && facts.configuration.voters == wanted;
+        self.until_facts(id, "configuration as wanted", is_wanted).await;
         Ok(())
     }
 
