@@ -1,5 +1,5 @@
 //! A blank box does not found beside a cluster that it can talk to, asleep or awake, a removed one never does, and nobody
-//! does without a link. (S8, and rule 2)
+//! does without a link who expects somebody. (S8, and rule 2)
 
 use shoal_formation::{Role, Standing};
 
@@ -15,11 +15,11 @@ pub(crate) fn founds(now: Time, network_changed: Time, index: usize, boxes: &[Co
         return Err(format!("box {index}, which was removed from {cluster}, founds"));
     }
     let Some(process) = &computer.process else { return Ok(()) };
-    if !process.leased {
-        return Err(format!("box {index} founds without a link"));
-    }
     if computer.settings.expect == Some(1) {
         return Ok(());
+    }
+    if !process.leased {
+        return Err(format!("box {index} founds without a link"));
     }
     for (other, beside) in boxes.iter().enumerate().filter(|(other, _)| *other != index) {
         let Some(member) = &beside.process else { continue };

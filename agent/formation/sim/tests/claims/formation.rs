@@ -182,3 +182,16 @@ fn with_expect_1_a_box_founds_at_once() {
         is(world, so, "it is a member within two seconds");
     });
 }
+
+#[test]
+fn with_expect_1_a_box_founds_without_a_cable() {
+    let settings = Settings { expect: Some(1), ..Settings::default() };
+    each_seed(|world| {
+        fleet_of(world, 1, &settings);
+        world.boxes[0].cable = false;
+        world.power_on(0);
+        within(world, MINUTE, "a cluster of one", |world| {
+            world.boxes[0].process.as_ref().is_some_and(|process| process.core.state() == State::Member)
+        });
+    });
+}
