@@ -21,21 +21,29 @@ async fn two_nodes_meet_and_speak_whoever_has_connected() {
     assert_eq!(b.handle.addresses()[0].addresses, [a.address]);
 }
 
+/// Sends a message, and again if the session that it was sent on gave way to the other one, which happens once at most: what was on it is lost with it.
+async fn arrives(from: &Node, to: &mut Node, message: &Message) {
+    from.handle.send(to.peer, frame(message));
+    if tokio::time::timeout(std::time::Duration::from_secs(1), to.hears(from.peer, message)).await.is_err() {
+        from.handle.send(to.peer, frame(message));
+        to.hears(from.peer, message).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_connect_to_each_other_at_once_have_one_session() {
     for _ in 0..20 {
         let (mut a, mut b) = (node(1).await, node(2).await);
         a.handle.try_address(b.address);
         b.handle.try_address(a.address);
-        assert_eq!(a.dialled(b.address).await, Some(b.peer.key));
-        assert_eq!(b.dialled(a.address).await, Some(a.peer.key));
-        // Both attempts are through at both ends once neither has a handshake any more.
+        // Who was called before it could call need not call any more.
+        a.meets(b.peer).await;
+        b.meets(a.peer).await;
+        // The session that gives way may end at one side before the other one is there.
         until("handshakes end", || a.handle.statistics().slots == 0 && b.handle.statistics().slots == 0).await;
-        assert_eq!((a.handle.peers(), b.handle.peers()), (vec![b.peer], vec![a.peer]));
-        a.handle.send(b.peer, frame(&Message::Challenge));
-        b.hears(a.peer, &Message::Challenge).await;
-        b.handle.send(a.peer, frame(&Message::Present));
-        a.hears(b.peer, &Message::Present).await;
+        until("they have each other", || a.handle.peers() == [b.peer] && b.handle.peers() == [a.peer]).await;
+        arrives(&a, &mut b, &Message::Challenge).await;
+        arrives(&b, &mut a, &Message::Present).await;
     }
 }
 
