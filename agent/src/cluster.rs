@@ -7,7 +7,7 @@
 //! It begins when the cluster is sealed, so that no cluster is ever dissolved under a Kubernetes that runs. A node that votes has a control plane, and serves
 //! its kube-apiserver the store ([`serve`]); one that does not reaches the API by way of those ([`balance`]).
 
-pub(crate) mod address;
+mod address;
 mod api;
 mod authorities;
 mod balance;

@@ -13,6 +13,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shoal_formation_shell::state::{StateError, SystemEntropy, random};
 use shoal_plane::Cluster;
 use shoal_plane::certificates::Authority;
 use shoal_plane::ranges::Range;
@@ -46,6 +47,9 @@ pub(crate) enum AuthoritiesError {
         /// What is wrong with it.
         source: rcgen::Error,
     },
+    /// There are no random numbers.
+    #[error(transparent)]
+    Random(#[from] StateError),
     /// A file cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
@@ -93,7 +97,7 @@ impl Authorities {
     /// New ones for the cluster with this id (32 hexadecimal digits). `build_time` in seconds since 1970; the ranges are those of pods and Services.
     ///
     /// # Errors
-    /// [`AuthoritiesError::Key`].
+    /// [`AuthoritiesError::Key`], [`AuthoritiesError::Random`].
     pub(crate) fn new(id: String, build_time: i64, (pods, services): (Range, Range)) -> Result<Self, AuthoritiesError> {
         let not_before = build_time.saturating_sub(EARLIER_SECONDS);
         let mut authorities = BTreeMap::new();
@@ -107,7 +111,7 @@ impl Authorities {
         Ok(Self {
             cluster: Cluster { id, pods, services },
             not_before,
-            encryption_key: BASE64.encode(&random::<ENCRYPTION_KEY_BYTES>()),
+            encryption_key: BASE64.encode(&random::<ENCRYPTION_KEY_BYTES>(&mut SystemEntropy::default())?),
             service_accounts: Pair { public: key.public_key_pem(), key: key.serialize_pem() },
             authorities,
         })
@@ -172,16 +176,6 @@ fn parameters(authority: Authority, cluster: &str, not_before: i64) -> Certifica
     parameters.not_before = first;
     parameters.not_after = first + Duration::from_secs(LIFETIME_SECONDS.unsigned_abs());
     parameters
-}
-
-/// Bytes that nobody can guess.
-fn random<const BYTES: usize>() -> [u8; BYTES] {
-    let mut bytes = [0; BYTES];
-    // Up to 256 bytes come whole, once the kernel's generator is seeded (getrandom(2)).
-    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
-        Ok(count) if count == BYTES => bytes,
-        other => panic!("the kernel gives no random bytes: {other:?}"),
-    }
 }
 
 #[cfg(test)]

@@ -46,9 +46,7 @@ impl View {
     /// What it is in that cluster now; nothing if it is not known, which changes nothing of what runs.
     pub(crate) fn role(&self, joined: &Joined) -> Option<Role> {
         match &*self.membership.borrow() {
-            Membership::Node(status) if status.member == Some((joined.cluster, joined.node)) => {
-                Some(if status.voters.contains(&joined.node) { Role::ControlPlane } else { Role::Worker })
-            }
+            Membership::Node(status) => role(status, joined.cluster, joined.node),
             _ => None,
         }
     }
@@ -73,4 +71,49 @@ impl View {
 
 fn sealed(status: &Status) -> Option<(ClusterId, NodeId)> {
     status.member.filter(|_| status.is_sealed)
+}
+
+fn role(status: &Status, cluster: ClusterId, node: NodeId) -> Option<Role> {
+    let is_member = status.member == Some((cluster, node));
+    is_member.then_some(if status.voters.contains(&node) { Role::ControlPlane } else { Role::Worker })
+}
+
+#[cfg(test)]
+mod tests {
+    use shoal_formation::{BootId, NodeKey, Peer, State};
+
+    use super::*;
+
+    const CLUSTER: ClusterId = ClusterId(1);
+    const NODE: NodeId = NodeId(7);
+
+    fn status() -> Status {
+        Status {
+            own: Peer { key: NodeKey([1; 32]), boot: BootId(1) },
+            state: State::Member,
+            member: Some((CLUSTER, NODE)),
+            has_leader: true,
+            is_born: true,
+            is_sealed: true,
+            members: vec![NODE],
+            voters: vec![NODE],
+            why: Vec::new(),
+            alarms: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_member_of_a_sealed_cluster_is_a_node_of_kubernetes() {
+        assert_eq!(sealed(&status()), Some((CLUSTER, NODE)));
+        assert_eq!(sealed(&Status { is_sealed: false, ..status() }), None, "it may still dissolve");
+        assert_eq!(sealed(&Status { member: None, ..status() }), None);
+    }
+
+    #[test]
+    fn who_votes_has_a_control_plane_and_of_another_cluster_nothing_is_known() {
+        assert_eq!(role(&status(), CLUSTER, NODE), Some(Role::ControlPlane));
+        assert_eq!(role(&Status { voters: vec![NodeId(1)], ..status() }, CLUSTER, NODE), Some(Role::Worker));
+        assert_eq!(role(&status(), ClusterId(2), NODE), None);
+        assert_eq!(role(&Status { member: None, ..status() }, CLUSTER, NODE), None);
+    }
 }
