@@ -189,6 +189,14 @@ impl Client {
         self.watchers.iter().any(|watcher| watcher.request.start_revision > situation.revision)
     }
 
+    /// A client may give a watcher the id that means all of them (etcd lets it). What it is told of that id is then the one's or everybody's, and it
+    /// can only tell by whether everybody can have been meant. Whether everybody was told too is asked when there is no more to read.
+    fn can_only_be_its_own(&self, situation: &Situation<'_>) -> bool {
+        let has_one = self.watchers.iter().any(|watcher| watcher.id == NO_WATCH_ID && watcher.request.progress_notify);
+        let everybody = |watcher: &Watcher| watcher.announced && watcher.is_up_to_date(situation);
+        has_one && (self.some_start_later(situation) || !self.watchers.iter().all(everybody))
+    }
+
     fn read_one(&mut self, situation: &Situation<'_>, response: &WatchResponse) -> Checked {
         match response {
             WatchResponse::Created { watch_id, .. } => {
@@ -225,7 +233,8 @@ impl Client {
     /// Progress is a promise that everything was told.
     fn read_progress(&mut self, situation: &Situation<'_>, watch_id: i64, revision: i64) -> Checked {
         prop_assert_eq!(revision, situation.revision);
-        let all = watch_id == NO_WATCH_ID && std::mem::take(&mut self.progress_requested);
+        let all = watch_id == NO_WATCH_ID && self.progress_requested && !self.can_only_be_its_own(situation);
+        self.progress_requested &= !all;
         let concerned: Vec<&mut Watcher> = self.watchers.iter_mut().filter(|watcher| all || watcher.id == watch_id).collect();
         prop_assert!(!concerned.is_empty());
         for watcher in concerned {

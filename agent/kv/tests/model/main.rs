@@ -11,14 +11,18 @@ mod oracle_txn;
 mod seen;
 mod world;
 
+use bytes::Bytes;
 use proptest::{
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
 };
-use shoal_kv::known_bugs::KnownBug;
+use shoal_kv::{
+    known_bugs::KnownBug,
+    watch::{NO_WATCH_ID, WatchCreateRequest},
+};
 
 use crate::{
-    operation::{Operation, operation},
+    operation::{Operation, operation, relative},
     seen::Seen,
     world::World,
 };
@@ -49,6 +53,37 @@ fn the_store_does_what_the_oracle_does() {
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+}
+
+/// etcd lets a client give a watcher the id that stands for all watchers of its stream. Its progress is not everybody's.
+#[test]
+fn the_progress_of_a_watcher_with_the_id_of_all_is_its_own() {
+    let watch = |watch_id, start_revision, progress_notify| {
+        Operation::Watch(
+            0,
+            WatchCreateRequest {
+                watch_id,
+                key: Bytes::from_static(b"a"),
+                range_end: Bytes::new(),
+                start_revision,
+                progress_notify,
+                no_put: false,
+                no_delete: false,
+                prev_kv: false,
+                fragment: false,
+            },
+        )
+    };
+    let one_starts_later = relative::BEFORE_NEWEST - 1;
+    let operations = vec![
+        Operation::Open,
+        watch(NO_WATCH_ID, 0, true),
+        Operation::NotifyProgress(0),
+        Operation::RequestProgress(0),
+        watch(0, one_starts_later, false),
+        Operation::Poll(0, 65),
+    ];
+    World::new(None, &Seen::default()).run(operations).unwrap();
 }
 
 /// Everything that can go right or wrong for a client. Errors that the generator cannot reach are not here: an unknown sort option has no name, and

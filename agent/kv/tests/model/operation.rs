@@ -64,7 +64,7 @@ fn lease() -> impl Strategy<Value = i64> {
 }
 
 /// The newest revision or one before, the compaction or one near it, one to come, or a negative one.
-mod relative {
+pub(crate) mod relative {
     use proptest::prelude::*;
 
     pub(crate) const NEAR_COMPACTION: i64 = 1_000_000;
