@@ -63,7 +63,10 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Some(Command::Plan(command)) => command.run(),
-        Some(Command::Run(command)) => command.run().map(|never| match never {}),
+        Some(Command::Run(command)) => {
+            log();
+            command.run().map(|never| match never {})
+        }
         None => {
             log();
             tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no event loop")?.block_on(serve())

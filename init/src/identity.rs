@@ -12,12 +12,29 @@ const KEPT: &str = "/var/lib/shoal/machine-id";
 const SHOWN: &str = "/run/machine-id";
 /// Digits of a machine-id(5).
 const DIGITS: usize = 32;
+/// Digits of it in the host name: enough to tell the boxes of a site apart, and few enough to read out.
+const NAME_DIGITS: usize = 8;
+/// The longest name that a kernel (uname(2)) and a DNS label (RFC 1035) take.
+const NAME_BYTES: usize = 63;
 
-/// Makes or recalls the machine id, and sets the host name. With state in RAM the id is new at each boot.
-pub(crate) fn settle(hostname: &str) -> io::Result<()> {
-    sethostname(hostname.as_bytes())?;
+/// Makes or recalls the machine id, and gives the host name, which begins as the image says and is no other box's: programs tell themselves apart by it, as
+/// kube-apiservers of one cluster do. With state in RAM both are new at each boot.
+pub(crate) fn settle(beginning: &str) -> io::Result<String> {
+    // A box whose medium cannot be written has a name all the same.
+    sethostname(beginning.as_bytes())?;
     let id = recall(Path::new(KEPT))?;
-    std::fs::write(SHOWN, id)
+    let name = name(beginning, &id);
+    sethostname(name.as_bytes())?;
+    std::fs::write(SHOWN, id)?;
+    Ok(name)
+}
+
+/// Host name of the box with that machine id.
+fn name(beginning: &str, id: &str) -> String {
+    let digits = id.get(..NAME_DIGITS).unwrap_or(id);
+    let room = NAME_BYTES - 1 - NAME_DIGITS;
+    let beginning = beginning.get(..room).unwrap_or(beginning).trim_end_matches('-');
+    format!("{beginning}-{digits}")
 }
 
 /// The id in a file, or a new one that is written there.
@@ -40,6 +57,15 @@ fn recall(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_begin_as_the_image_says_and_are_no_longer_than_a_label() {
+        let id = "9e68518c52f64c7d9d3f0a6b1c2d3e4f\n";
+        assert_eq!(name("shoal", id), "shoal-9e68518c");
+        let long = name(&"a".repeat(80), id);
+        assert_eq!((long.len(), long.ends_with("a-9e68518c")), (NAME_BYTES, true));
+        assert_eq!(name(&format!("{}-b", "a".repeat(53)), id), format!("{}-9e68518c", "a".repeat(53)), "no two hyphens where it is cut");
+    }
 
     #[test]
     fn an_id_is_made_once_and_a_torn_one_is_replaced() {

@@ -29,6 +29,8 @@ pub(crate) struct Steps {
     causes: mpsc::Sender<Cause>,
     interrupt: Interrupt,
     boot: Option<Boot>,
+    /// This box's own.
+    hostname: Option<String>,
     arguments: Arguments,
     watchdog: Option<Watchdog>,
     /// Heard from before the first look at devices, so that none falls between.
@@ -50,6 +52,7 @@ impl Steps {
             causes,
             interrupt,
             boot: None,
+            hostname: None,
             arguments: Arguments::default(),
             watchdog: None,
             disks: None,
@@ -119,9 +122,14 @@ impl Steps {
                     self.runtime.spawn(clock::keep_remembering());
                 }
             }
-            Step::Identity => identity::settle(&self.boot()?.network.hostname)?,
+            Step::Identity => {
+                let name = identity::settle(&self.boot()?.network.hostname)?;
+                say::line(&format!("this box is {name}"));
+                self.hostname = Some(name);
+            }
             Step::Network => {
-                let settings = self.boot()?.network.clone();
+                let mut settings = self.boot()?.network.clone();
+                settings.hostname = self.hostname.clone().unwrap_or(settings.hostname);
                 let _inside = self.runtime.enter();
                 network::start(settings, self.network_sender.clone())?;
             }

@@ -21,8 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The status of an HTTP answer: `HTTP/1.0 200`.
 const STATUS: std::ops::Range<usize> = 9..12;
+/// More than an answer has: some fifty lines.
+const ANSWER_BYTES: u64 = 64 << 10;
 
-/// Returns when the API that this node's parts use is ready. `authority` is the file of who signs its certificate.
+/// Returns when the API that this node's parts use is ready; until then it tells each new reason why not. `authority` is the file of who signs its certificate.
 ///
 /// # Errors
 /// If that file is of no use.
@@ -35,22 +37,58 @@ pub(crate) fn wait_until_ready(authority: &Path) -> anyhow::Result<()> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
     let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, API_PORT));
-    while !is_ready(address, &config).unwrap_or(false) {
+    let mut told = String::new();
+    loop {
+        let reason = match ready(address, &config) {
+            Ok(Readiness::Ready) => return Ok(()),
+            Ok(Readiness::Not(why)) => why,
+            Err(error) => error.to_string(),
+        };
+        // Each once: a refused certificate stays refused for ever, and would be waited for in silence.
+        if reason != told {
+            tracing::info!("waiting for the API at {address}: {reason}");
+            told = reason;
+        }
         sleep(INTERVAL);
     }
-    Ok(())
 }
 
-fn is_ready(address: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<bool> {
+/// What the health check says.
+#[derive(Debug, PartialEq, Eq)]
+enum Readiness {
+    Ready,
+    /// The checks that fail, or what else it answers.
+    Not(String),
+}
+
+fn ready(address: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Readiness> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let connection = ClientConnection::new(config.clone(), ServerName::from(address.ip())).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(connection, stream);
     stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = [0; STATUS.end];
-    stream.read_exact(&mut answer)?;
-    Ok(&answer[STATUS] == b"200")
+    let mut answer = Vec::new();
+    // It may close without TLS's goodbye; what was read counts.
+    let ended = (&mut stream).take(ANSWER_BYTES).read_to_end(&mut answer);
+    if answer.len() < STATUS.end {
+        return ended.and(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(read(&String::from_utf8_lossy(&answer)))
+}
+
+/// The answer of a health check: its status, and a line for each check of which those that fail begin with `[-]`.
+fn read(answer: &str) -> Readiness {
+    match answer.get(STATUS) {
+        Some("200") => Readiness::Ready,
+        status => {
+            let failing: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix("[-]")?.split_whitespace().next()).collect();
+            match &failing[..] {
+                [] => Readiness::Not(format!("it answers {}", status.unwrap_or("nothing that is HTTP"))),
+                failing => Readiness::Not(failing.join(", ")),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,11 +140,13 @@ mod tests {
     #[test]
     fn only_its_own_yes_counts() {
         let own = authorities();
-        let address = server(&own, &["500 Internal Server Error", "200 OK", "200 OK"]);
+        const FAILING: &str = "500 Internal Server Error\r\n\r\n[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac failed\nreadyz check failed";
+        let address = server(&own, &[FAILING, "401 Unauthorized", "200 OK", "200 OK"]);
         let config = trusting(&own);
-        assert!(!is_ready(address, &config).unwrap());
-        assert!(is_ready(address, &config).unwrap());
-        assert!(is_ready(address, &trusting(&authorities())).is_err(), "another cluster's");
-        assert!(is_ready(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), &config).is_err(), "nobody's");
+        assert_eq!(ready(address, &config).unwrap(), Readiness::Not("etcd, poststarthook/rbac".into()));
+        assert_eq!(ready(address, &config).unwrap(), Readiness::Not("it answers 401".into()));
+        assert_eq!(ready(address, &config).unwrap(), Readiness::Ready);
+        assert!(ready(address, &trusting(&authorities())).is_err(), "another cluster's");
+        assert!(ready(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), &config).is_err(), "nobody's");
     }
 }

@@ -93,10 +93,11 @@ async fn first_look(role: Role) -> anyhow::Result<Observed> {
 /// address is gone stays what it was: a pulled cable must not restart its control plane.
 async fn change(joined: &Joined, view: &mut View, known: Observed, cluster: &Cluster) -> anyhow::Result<Observed> {
     let until = Instant::now() + CERTIFICATES;
+    let mut refused = Routes::new();
     while Instant::now() < until {
         let others = shared::others(joined.store.as_ref(), &known.node).into_iter();
         let wanted: Routes = others.filter_map(|(number, seat)| Some((cluster.pods.part(NODE_PREFIX, number), seat.address?))).collect();
-        if let Err(error) = routes::ensure(&wanted).await {
+        if let Err(error) = routes::ensure(&wanted, &mut refused).await {
             tracing::warn!("{error:#}");
         }
         tokio::select! {

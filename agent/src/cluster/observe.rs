@@ -8,10 +8,8 @@ use nix::net::if_::InterfaceFlags;
 use shoal_plane::ranges::Range;
 use shoal_plane::{Observed, Role};
 
-/// Made by PID 1 at the first boot, and kept.
-const MACHINE_ID: &str = "/run/machine-id";
-/// Digits of it in the node's name: enough to tell the boxes of a site apart, and few enough to read out.
-const NAME_DIGITS: usize = 8;
+/// The host name. PID 1 gives each box another, which is a DNS label of small letters, as Kubernetes wants it (RFC 1123).
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 /// Written by PID 1 from what the links were given.
 const RESOLV_CONF: &str = "/run/resolv.conf";
 /// Beginnings of the names of links that are the pods'.
@@ -20,13 +18,12 @@ const PODS_LINKS: [&str; 2] = ["cni", "veth"];
 /// Looks at the node. What it is in its cluster, and its number there, are said by whoever asks.
 ///
 /// # Errors
-/// If it has no machine id, or the kernel does not list its addresses.
+/// If it has no name, or the kernel does not list its addresses.
 pub(crate) fn node(role: Role, ordinal: u32) -> anyhow::Result<Observed> {
-    let id = std::fs::read_to_string(MACHINE_ID).with_context(|| format!("this box has no machine id in {MACHINE_ID}"))?;
-    let digits = id.get(..NAME_DIGITS).with_context(|| format!("{MACHINE_ID} is too short for a machine id"))?;
+    let hostname = std::fs::read_to_string(HOSTNAME).with_context(|| format!("this box's name cannot be read from {HOSTNAME}"))?;
     Ok(Observed {
         role,
-        node: format!("shoal-{digits}"),
+        node: hostname.trim_end().to_owned(),
         ordinal,
         addresses: links()?.into_iter().map(|(address, _)| address).collect(),
         // The file is there once a link has been given something.

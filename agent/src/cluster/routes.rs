@@ -17,19 +17,19 @@ const PROTOCOL: RouteProtocol = RouteProtocol::Other(83);
 /// By which neighbour each range is reached.
 pub(crate) type Routes = BTreeMap<Range, Ipv4Addr>;
 
-/// Makes the kernel's table what is wanted.
+/// Makes the kernel's table what is wanted. `refused` are the routes that the kernel has refused before, which is told once.
 ///
 /// # Errors
 /// If the kernel does not list its routes. One that it refuses (the neighbour is on no link of this node) is logged, and tried again the next time.
-pub(crate) async fn ensure(wanted: &Routes) -> anyhow::Result<()> {
+pub(crate) async fn ensure(wanted: &Routes, refused: &mut Routes) -> anyhow::Result<()> {
     let (connection, handle, _) = rtnetlink::new_connection().context("no netlink")?;
     let connection = tokio::spawn(connection);
-    let ensured = apply(&handle, wanted).await;
+    let ensured = apply(&handle, wanted, refused).await;
     connection.abort();
     ensured.context("cannot set the routes to other nodes' pods")
 }
 
-async fn apply(handle: &Handle, wanted: &Routes) -> Result<(), rtnetlink::Error> {
+async fn apply(handle: &Handle, wanted: &Routes, refused: &mut Routes) -> Result<(), rtnetlink::Error> {
     let mut there = handle.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
     let (mut known, mut surplus) = (Routes::new(), Vec::new());
     while let Some(message) = there.try_next().await? {
@@ -42,12 +42,20 @@ async fn apply(handle: &Handle, wanted: &Routes) -> Result<(), rtnetlink::Error>
     for message in surplus {
         handle.route().del(message).execute().await?;
     }
+    refused.retain(|range, by| wanted.get(range) == Some(by));
     for (range, by) in wanted.iter().filter(|(range, _)| !known.contains_key(range)) {
         let route =
             RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(range.first(), range.prefix()).gateway(*by).protocol(PROTOCOL);
         match handle.route().add(route.build()).replace().execute().await {
-            Ok(()) => tracing::info!("pods in {range} are reached by {by}"),
-            Err(error) => tracing::warn!("pods in {range} are not reached by {by}: {error}"),
+            Ok(()) => {
+                refused.remove(range);
+                tracing::info!("pods in {range} are reached by {by}");
+            }
+            Err(error) => {
+                if refused.insert(*range, *by) != Some(*by) {
+                    tracing::warn!("pods in {range} are not reached by {by}, which is tried again: {error}");
+                }
+            }
         }
     }
     Ok(())

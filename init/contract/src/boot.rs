@@ -138,7 +138,7 @@ pub struct Network {
     pub dhcp4: bool,
     /// Accept IPv6 router advertisements.
     pub ipv6_ra: bool,
-    /// Host name until the agent knows better.
+    /// What the host name begins with. Eight digits of the machine id follow, after a hyphen.
     pub hostname: String,
 }
 

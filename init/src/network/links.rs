@@ -1,6 +1,6 @@
 //! Which links there are, and which have a carrier: does what [`shoal_init_core::link`] decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -26,6 +26,8 @@ struct Ours {
     task: Option<JoinHandle<()>>,
     /// The last lease, which outlives the task.
     lease: watch::Sender<Option<DhcpV4Lease>>,
+    /// Addresses from advertisements that were told of: each advertisement renews them, and is no news.
+    advertised: BTreeSet<IpAddr>,
 }
 
 /// Does what [`Links`] decides.
@@ -58,6 +60,7 @@ pub(super) async fn follow(
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(message)) => follower.seen(&message).await,
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(message)) => follower.gone(message.header.index).await,
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(message)) => follower.address(&message).await,
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(message)) => follower.address_gone(&message),
             _ => {}
         }
     }
@@ -97,6 +100,9 @@ impl Follower {
                 if let Some(task) = ours.task.take() {
                     task.abort();
                 }
+                if !carrier {
+                    ours.advertised.clear();
+                }
                 if carrier && self.shared.settings.dhcp4 {
                     let link = lease::LinkIdentity { index, name: name.clone(), hardware_address: ours.hardware_address.clone() };
                     ours.task = Some(tokio::spawn(lease::keep(self.shared.clone(), link, ours.lease.clone())));
@@ -115,17 +121,29 @@ impl Follower {
         }
     }
 
-    /// An IPv6 address of the whole network has been made from an advertisement.
-    async fn address(&self, message: &AddressMessage) {
-        let Some(name) = self.links.name(message.header.index) else { return };
-        let found = message.attributes.iter().find_map(|attribute| match attribute {
-            AddressAttribute::Address(address @ IpAddr::V6(_)) => Some(*address),
-            _ => None,
-        });
-        if let (AddressScope::Universe, Some(address)) = (message.header.scope, found) {
+    /// An IPv6 address of the whole network has been made from an advertisement, or is renewed by one.
+    async fn address(&mut self, message: &AddressMessage) {
+        let (Some(address), Some(ours)) = (advertised(message), self.ours.get_mut(&message.header.index)) else { return };
+        let is_new = ours.advertised.insert(address);
+        if let (true, Some(name)) = (is_new, self.links.name(message.header.index)) {
             self.shared.tell(NetworkEvent::Address { link: name.to_owned(), address, gateway: None }).await;
         }
     }
+
+    fn address_gone(&mut self, message: &AddressMessage) {
+        if let (Some(address), Some(ours)) = (advertised(message), self.ours.get_mut(&message.header.index)) {
+            ours.advertised.remove(&address);
+        }
+    }
+}
+
+/// The address, if it is an IPv6 one of the whole network.
+fn advertised(message: &AddressMessage) -> Option<IpAddr> {
+    let found = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address @ IpAddr::V6(_)) => Some(*address),
+        _ => None,
+    });
+    found.filter(|_| message.header.scope == AddressScope::Universe)
 }
 
 /// Sets what must be set before a link comes up, then brings it up.
