@@ -24,7 +24,7 @@ use crate::{full_matrix, words};
 pub const RECIPE: &str = "test";
 /// The recipe that is booted in its place where [`full_matrix`] is not asked for: the same without Kubernetes and containers.
 pub const BARE_RECIPE: &str = "bare";
-/// The recipe that is built twice where [`full_matrix`] is not asked for: PID 1 is all of our own that it compiles.
+/// The recipe that is built twice, and booted on arm64, where [`full_matrix`] is not asked for: PID 1 is all of our own that it compiles.
 pub const LEAST_RECIPE: &str = "least";
 /// The recipe whose box is a cluster, and asks itself whether it is.
 pub const CLUSTER_RECIPE: &str = "kube";
@@ -63,8 +63,8 @@ impl Image {
 /// What a build left, for all tests of the process.
 type Once<T> = OnceLock<Result<T, String>>;
 
-/// The image for `arch`, with containers. What CI runs of arm64 is the [bare](bare) one, because compiling Kubernetes a second time takes as long as
-/// all boots.
+/// The image for `arch`, with containers. What CI runs of arm64 has PID 1 alone, because compiling Kubernetes a second time takes as long as all boots, and
+/// the agent as long as many.
 ///
 /// # Errors
 /// If it cannot be built; for all tests the same.
@@ -74,7 +74,7 @@ pub fn image(arch: Arch) -> Result<&'static Image> {
     match arch {
         Arch::Amd64 => shared(&AMD64, || build(RECIPE, arch)),
         Arch::Arm64 if full_matrix() => shared(&ARM64, || build(RECIPE, arch)),
-        Arch::Arm64 => bare(arch),
+        Arch::Arm64 => shared(&ARM64, || build(LEAST_RECIPE, arch)),
     }
 }
 
@@ -85,15 +85,10 @@ pub fn image(arch: Arch) -> Result<&'static Image> {
 /// If it cannot be built; for all tests the same.
 pub fn bare(arch: Arch) -> Result<&'static Image> {
     static AMD64: Once<Image> = OnceLock::new();
-    static ARM64: Once<Image> = OnceLock::new();
-    if full_matrix() {
-        return image(arch);
+    match arch {
+        Arch::Amd64 if !full_matrix() => shared(&AMD64, || build(BARE_RECIPE, arch)),
+        _ => image(arch),
     }
-    let once = match arch {
-        Arch::Amd64 => &AMD64,
-        Arch::Arm64 => &ARM64,
-    };
-    shared(once, || build(BARE_RECIPE, arch))
 }
 
 /// The image whose box is a cluster, for x86-64.

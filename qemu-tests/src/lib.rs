@@ -21,6 +21,9 @@ pub mod site;
 pub mod state;
 pub mod words;
 
+use std::io::Write;
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 use shoal_lab::Lab;
 
@@ -42,15 +45,22 @@ pub fn hold_in_full(name: &str, promise: impl AsyncFnOnce(&Lab) -> Result<()>) {
     if full_matrix() {
         hold(name, promise);
     } else {
-        eprintln!("{name} was not tried: {MATRIX_VARIABLE}=full does");
+        tell(&format!("{name}: not tried ({MATRIX_VARIABLE}=full does)"));
     }
 }
 
-/// Runs a promise in a lab of its own. The lab's logs and disks stay when it is broken.
+/// Says something that is seen though the test goes well: the test harness keeps what `eprintln!` says.
+fn tell(text: &str) {
+    // Nobody may be reading, which is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Runs a promise in a lab of its own, and says how long that took with the images it waited for. The lab's logs and disks stay when it is broken.
 ///
 /// # Panics
 /// When the promise is broken, with the whole chain of reasons.
 pub fn hold(name: &str, promise: impl AsyncFnOnce(&Lab) -> Result<()>) {
+    let begin = Instant::now();
     let held = || -> Result<()> {
         let qemu = images::qemu()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
@@ -64,4 +74,5 @@ pub fn hold(name: &str, promise: impl AsyncFnOnce(&Lab) -> Result<()>) {
     if let Err(error) = held() {
         panic!("{name}: {error:?}");
     }
+    tell(&format!("{name}: held in {} s", begin.elapsed().as_secs()));
 }
