@@ -116,7 +116,7 @@ fn it_waits_for_the_api_says_why_and_writes_the_file_at_last() {
     let place = Place::with(&["site1"]);
     let fleet = place.fleet("site1");
     let server = api(&fleet, of(&fleet), &["503 Service Unavailable", "403 Forbidden", "200 OK", "200 OK"]);
-    let (was_given, said) = place.kubeconfig(server, &[]);
+    let (was_given, said) = place.kubeconfig(server, &["--timeout", "1m"]);
     assert!(was_given, "{said}");
     for word in ["waiting for the API of the fleet site1", "not ready", "has not given the rights"] {
         assert_eq!(said.matches(word).count(), 1, "{word} in {said}");
@@ -170,7 +170,7 @@ fn a_server_of_another_fleet_or_of_nobody_is_an_error_at_once() {
         (api(&theirs, of(&theirs), &["200 OK"]), "name the fleet that its image was stamped with"),
         (api(&ours, nobodys, &["200 OK"]), "shoal stamp"),
     ] {
-        let (was_given, said) = place.kubeconfig(server, &["--fleet", "site1", "--timeout", "1h"]);
+        let (was_given, said) = place.kubeconfig(server, &["--fleet", "site1", "--timeout", "1m"]);
         assert!(!was_given && said.contains(word), "{said}");
         assert_eq!(fs::read_to_string(place.path("out")).expect("it is there"), "# Made by `shoal kubeconfig` before");
     }
@@ -218,7 +218,7 @@ fn without_a_file_it_is_printed_and_nothing_else_is() {
     let place = Place::with(&["site1"]);
     let fleet = place.fleet("site1");
     let server = api(&fleet, of(&fleet), &["200 OK"]).to_string();
-    let output = place.shoal(&["kubeconfig", "--server", &server]);
+    let output = place.shoal(&["kubeconfig", "--server", &server, "--timeout", "1m"]);
     let text = String::from_utf8(output.stdout).expect("it is text");
     assert!(output.status.success() && text.starts_with("# Made by") && text.ends_with("current-context: \"site1\"\n"), "{text}");
     place.is_as_it_was(1);

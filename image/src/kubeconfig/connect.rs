@@ -97,7 +97,7 @@ impl<'a> Visit<'a> {
 fn refused(status: &[u8]) -> anyhow::Error {
     match status {
         b"401" => anyhow!(
-            "the API does not take the owner's certificate: the box's clock is ahead by more than --hours, or its image was stamped before it could have an owner"
+            "the API does not take the owner's certificate: the box's clock is ahead by more than --hours, or its image was stamped with another operator's key"
         ),
         b"403" => anyhow!("the API knows its owner, and has not given the rights of one yet"),
         _ => anyhow!("the API is there, and not ready"),
