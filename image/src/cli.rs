@@ -2,9 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shoal_contract::Arch;
+
+use crate::kubeconfig::parse_duration;
+use crate::kubeconfig::server::Server;
 
 /// Builds bootable, immutable edge appliance images, and boots them.
 ///
@@ -15,7 +19,7 @@ use shoal_contract::Arch;
 #[command(
     name = "shoal",
     version,
-    after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of\n  shoal stamp IMAGE     make an image one of your fleet"
+    after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of\n  shoal stamp IMAGE     make an image one of your fleet\n  shoal kubeconfig      let kubectl into a cluster of your boxes"
 )]
 pub struct Cli {
     /// What to do.
@@ -62,6 +66,14 @@ pub enum Command {
         after_help = "Examples:\n  shoal stamp out/*.img                         your default fleet\n  shoal stamp edge.iso --fleet site1.fleet --expect 3\n  shoal stamp out/*.img --unclaimed             for a published image"
     )]
     Stamp(StampArgs),
+    /// Make a kubeconfig for a cluster of your fleet.
+    ///
+    /// Waits until the cluster's API answers, makes sure that it is your fleet's, and prints a kubeconfig for kubectl: with a certificate of your own that ends by
+    /// itself, signed here with the key in the fleet file, which does not leave this machine. Make another one when it has ended.
+    #[command(
+        after_help = "Examples:\n  shoal kubeconfig --server 192.168.1.20 --out site1.kubeconfig && kubectl --kubeconfig site1.kubeconfig get nodes\n  shoal kubeconfig --server box.example:6443 --fleet site1.fleet --hours 1"
+    )]
+    Kubeconfig(KubeconfigArgs),
     /// Show or empty the cache.
     Cache(CacheArgs),
     /// Measure images on this machine.
@@ -240,6 +252,26 @@ pub struct StampArgs {
     /// What a box with such an image may become once a cluster is in use.
     #[arg(long, value_enum)]
     pub admission: Option<AdmissionArg>,
+}
+
+/// Arguments of `shoal kubeconfig`.
+#[derive(Debug, Args)]
+pub struct KubeconfigArgs {
+    /// Where one of the cluster's boxes is reached: an address or a name, and a port if it is not 6443.
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = Server::parse)]
+    pub server: Server,
+    /// The fleet that its image was stamped with: a file, or the name of one here or in ~/.config/shoal [default: the only one there].
+    #[arg(long, value_name = "NAME|FILE")]
+    pub fleet: Option<String>,
+    /// Where to write it, readable by you alone; what this command wrote before is replaced [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// For how many hours it lets somebody in, by the boxes' clocks.
+    #[arg(long, default_value = "24", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8760))]
+    pub hours: u32,
+    /// Give up after this time; a cluster needs some minutes from power-on until its API answers.
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Duration,
 }
 
 /// Who is let in, as it is written on the command line.

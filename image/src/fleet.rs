@@ -3,6 +3,7 @@
 //! A fleet file is a key, and kept like one: mode 0600, in a directory of the user's, written to the medium before it has its name, and never written over by a
 //! new one.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -71,12 +72,49 @@ pub fn default() -> Result<(FleetFile, PathBuf, bool)> {
     Ok((read(&path)?, path, false))
 }
 
-/// Where the default fleet lies: `$XDG_CONFIG_HOME/shoal/default.fleet`, or `~/.config/shoal/default.fleet` (XDG Base Directory Specification).
+/// The fleet with this name, or in this file; without one, the only one that there is: in the user's directory of fleets, or where the user is. With its path.
+///
+/// # Errors
+/// If there is none, or more than one, or it cannot be read.
+pub fn choose(named: Option<&str>) -> Result<(FleetFile, PathBuf)> {
+    if let Some(path) = named.filter(|name| FleetName::new(name).is_none()) {
+        return Ok((read(Path::new(path))?, path.into()));
+    }
+    // One directory may be the other.
+    let mut found = BTreeSet::new();
+    for directory in [directory().ok(), Some(PathBuf::from("."))].into_iter().flatten() {
+        let Ok(entries) = std::fs::read_dir(directory) else { continue };
+        let fleets = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| {
+            let is_named = named.is_none_or(|name| path.file_stem().is_some_and(|stem| stem == name));
+            is_named && path.extension().is_some_and(|extension| extension == EXTENSION)
+        });
+        found.extend(fleets.map(|path| path.canonicalize().unwrap_or(path)));
+    }
+    let found: Vec<PathBuf> = found.into_iter().collect();
+    match (found.as_slice(), named) {
+        ([path], _) => Ok((read(path)?, path.clone())),
+        ([], Some(name)) => bail!("there is no {name}.{EXTENSION} here or in ~/.config/shoal; name the fleet's file with --fleet FILE"),
+        ([], None) => {
+            bail!("there is no fleet here or in ~/.config/shoal; name the file that the image was stamped with, with --fleet FILE")
+        }
+        (paths, _) => {
+            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            bail!("there is more than one fleet; name the one that the image was stamped with, with --fleet FILE: {}", paths.join(", "))
+        }
+    }
+}
+
+/// Where the default fleet lies.
 fn default_path() -> Result<PathBuf> {
+    Ok(directory()?.join(format!("{DEFAULT}.{EXTENSION}")))
+}
+
+/// Where the user's fleets lie: `$XDG_CONFIG_HOME/shoal`, or `~/.config/shoal` (XDG Base Directory Specification).
+fn directory() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let directory = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     let directory = directory.context("neither HOME nor XDG_CONFIG_HOME is set; name a fleet file with --fleet FILE")?;
-    Ok(directory.join("shoal").join(format!("{DEFAULT}.{EXTENSION}")))
+    Ok(directory.join("shoal"))
 }
 
 /// Makes a fleet, and a file for it that was not there.

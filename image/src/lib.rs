@@ -11,6 +11,7 @@
 //! | [`outputs`], [`manifest`], [`sbom`] | what a build leaves in the output directory |
 //! | [`inspect`] | what an image is made of |
 //! | [`fleet`], [`stamp`] | fleet files, and whose an image is |
+//! | [`kubeconfig`] | how kubectl gets into a cluster of the owner's |
 //! | [`boot`] | boots an image in an emulated box |
 //! | [`bench`] | measures how an image boots |
 //! | [`events`] | progress: bars, lines, or JSON |
@@ -28,6 +29,7 @@ pub mod events;
 pub mod fleet;
 pub mod inspect;
 pub mod interrupt;
+pub mod kubeconfig;
 pub mod lock;
 pub mod manifest;
 pub mod outputs;

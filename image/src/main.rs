@@ -27,6 +27,7 @@ fn run_command(command: &Command) -> anyhow::Result<()> {
         Command::Inspect(args) => shoal::inspect::run(args),
         Command::Fleet(args) => shoal::fleet::run(args),
         Command::Stamp(args) => shoal::stamp::run(args),
+        Command::Kubeconfig(args) => shoal::kubeconfig::run(args),
         Command::Cache(args) => run::cache(args),
         Command::Bench(args) => match &args.command {
             BenchCommand::Boot(args) => shoal::bench::boot::run(args),

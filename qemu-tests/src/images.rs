@@ -50,6 +50,8 @@ pub struct Image {
     pub initrd: PathBuf,
     /// The kernel's command line.
     pub command_line: String,
+    /// All programs of Kubernetes in one, where the image has them. It goes by the name it is called by (recipes/kubernetes/README.md).
+    pub kube: Option<PathBuf>,
 }
 
 impl Image {
@@ -153,6 +155,7 @@ fn build_formats(recipe: &'static str, arch: Arch) -> Result<Image> {
             uki: artifacts.uki.path(UKI_FILE),
             kernel: artifacts.kernel.path(KERNEL_FILE),
             initrd: artifacts.initrd.path(INITRD_FILE),
+            kube: artifacts.programs.path("kube"),
             command_line: project.recipe.kernel.cmdline.get(&arch).cloned().unwrap_or_default(),
         })
     })

@@ -9,6 +9,7 @@
 //! | [`words`] | what a box says, word for word |
 //! | [`boxes`] | disks and machines to boot them in, and waiting until they have come up |
 //! | [`site`] | boxes on one switch that become one cluster |
+//! | [`owner`] | a box's owner on this machine: a way to the API, and kubectl |
 //! | [`chance`] | numbers from a seed, for tests that try many moments |
 //! | [`state`] | a look at the state partition of a box that is off |
 //!
@@ -17,6 +18,7 @@
 pub mod boxes;
 pub mod chance;
 pub mod images;
+pub mod owner;
 pub mod site;
 pub mod state;
 pub mod words;

@@ -58,6 +58,8 @@ pub const PUT_DOWN: &str = " is put down";
 pub const SWITCHING_OFF: &str = "shoal: switching off";
 /// What the agent says of a box that is a node of Kubernetes, as its end of the line, if it votes.
 pub const CONTROL_PLANE: &str = " with a control plane";
+/// The agent has PID 1 start kube-apiserver, for the first time or anew.
+pub const API_IS_STARTED: &str = "INFO kube-apiserver runs as generation ";
 /// What the service `proof` of recipes/kube.toml says, in this order. What the cluster answered follows.
 pub const API_READY: &str = "[proof] the API is ready";
 /// By the API's word.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::certificates::{self, Authority, FRONT_PROXY};
-use crate::inputs::{API_PORT, Inputs, STORE_PORT};
+use crate::inputs::{API_PORT, CLIENT_AUTHORITIES, Inputs, STORE_PORT};
 use crate::output::{Draft, NewUnit, Secret};
 
 /// Megabytes of an audit log before the next is begun, and how many of the earlier ones are kept: with the open one, at most 40 MB of the medium.
@@ -42,7 +42,7 @@ pub(crate) fn add(inputs: &Inputs<'_>, plan: &mut Draft) {
         ("encryption-provider-config", encryption.clone()),
         // Who somebody is.
         ("authentication-config", authentication.clone()),
-        ("client-ca-file", inputs.authority(Authority::Kubernetes)),
+        ("client-ca-file", inputs.run(&format!("authorities/{CLIENT_AUTHORITIES}"))),
         ("service-account-issuer", issuer),
         ("service-account-key-file", inputs.run("authorities/service-account.pub")),
         ("service-account-signing-key-file", inputs.run("authorities/service-account.key")),

@@ -57,6 +57,8 @@ pub struct Certificate {
     pub server: bool,
     /// To be shown by a client.
     pub client: bool,
+    /// The authority's own certificate is shown with it, for who does not know the authority yet.
+    pub with_authority: bool,
 }
 
 impl fmt::Display for Certificate {
@@ -71,12 +73,19 @@ impl fmt::Display for Certificate {
             let names: Vec<String> = self.dns_names.iter().cloned().chain(addresses).collect();
             write!(formatter, ", server at {}", names.join(" "))?;
         }
+        if self.with_authority {
+            formatter.write_str(", with its authority")?;
+        }
         if self.client { formatter.write_str(", client") } else { Ok(()) }
     }
 }
 
 /// Group whose members may do everything, whatever RBAC says.
 const MASTERS: &str = "system:masters";
+/// Who has a certificate that the fleet's operator has signed (`shoal-access`).
+pub const OWNER: &str = "shoal:owner";
+/// Group of those; `addons` gives it its rights.
+pub const OWNERS: &str = "shoal:owners";
 /// Group of nodes.
 const NODES: &str = "system:nodes";
 /// What kube-apiserver calls itself towards kubelets; `addons` gives it its rights.
@@ -94,6 +103,7 @@ fn client(name: &str, authority: Authority, common_name: &str, organization: Opt
         addresses: Vec::new(),
         server: false,
         client: true,
+        with_authority: false,
     }
 }
 
@@ -111,15 +121,17 @@ pub(crate) fn store_client() -> Certificate {
     client("store-client", Authority::Store, "kube-apiserver", None)
 }
 
-/// kube-apiserver towards everybody. The only one with addresses that may change.
+/// kube-apiserver towards everybody. The only one with addresses that may change, and the only one whom somebody asks who has never seen the cluster.
 pub(crate) fn apiserver(inputs: &Inputs<'_>) -> Certificate {
     let domain = &inputs.policy.domain;
     let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned);
     let names = names.into_iter().chain([format!("kubernetes.default.svc.{domain}"), "localhost".to_owned(), inputs.observed.node.clone()]);
+    let names = names.chain(inputs.policy.owner.as_ref().map(|owner| owner.voucher.clone()));
     let mut addresses = vec![IpAddr::from([127, 0, 0, 1]), inputs.api_service().into()];
     addresses.extend(inputs.observed.addresses.iter().copied().map(IpAddr::from));
     addresses.extend(inputs.address_to_hold().map(IpAddr::from));
-    server("kube-apiserver", Authority::Kubernetes, "kube-apiserver", names.collect(), addresses)
+    let certificate = server("kube-apiserver", Authority::Kubernetes, "kube-apiserver", names.collect(), addresses);
+    Certificate { with_authority: true, ..certificate }
 }
 
 /// kube-apiserver towards kubelets.

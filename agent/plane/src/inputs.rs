@@ -16,6 +16,17 @@ pub struct Policy {
     /// The address that a node without any holds on its loopback link. It must be none that is forwarded anywhere, and none that Kubernetes refuses
     /// as a node's (loopback, link-local): the first of the range that RFC 2544 sets aside for laboratories.
     pub address_alone: Ipv4Addr,
+    /// Whose the image is; nobody's where there is none.
+    pub owner: Option<Owner>,
+}
+
+/// What makes a cluster's API that of its owner (`shoal-access`). Nothing of it is secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// DNS name in kube-apiserver's certificate by which the owner's machine knows that its authority is one of the fleet.
+    pub voucher: String,
+    /// Certificate, in PEM, of the authority that the owner's machine signs people's certificates with.
+    pub authority: String,
 }
 
 /// Where things lie.
@@ -45,6 +56,7 @@ impl Default for Policy {
             },
             domain: "cluster.local".to_owned(),
             address_alone: Ipv4Addr::new(198, 18, 0, 1),
+            owner: None,
         }
     }
 }
@@ -87,6 +99,9 @@ pub struct Observed {
 
 /// Port of kube-apiserver, on all addresses of a node.
 pub const API_PORT: u16 = 6443;
+
+/// Name of the file with the authorities of kube-apiserver's clients, beside those of the authorities: Kubernetes' own, and the owner's where there is one.
+pub const CLIENT_AUTHORITIES: &str = "clients.crt";
 
 /// Port of the node's own member of the store, on loopback: etcd's.
 pub const STORE_PORT: u16 = 2379;

@@ -29,7 +29,7 @@ mod pods;
 pub mod ranges;
 pub mod renewal;
 
-pub use inputs::{API_PORT, Cluster, Directories, Observed, Policy, Role, STORE_PORT};
+pub use inputs::{API_PORT, CLIENT_AUTHORITIES, Cluster, Directories, Observed, Owner, Policy, Role, STORE_PORT};
 pub use output::{Plan, PlannedFile, Secret, Unit};
 
 /// Decides what runs on a node.

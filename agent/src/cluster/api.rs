@@ -130,7 +130,7 @@ mod tests {
 
     fn trusting(authority: &crate::cluster::authorities::Authorities) -> Arc<ClientConfig> {
         let place = tempfile::tempdir().unwrap();
-        authority.write(place.path()).unwrap();
+        authority.write(place.path(), None).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(place.path().join("kubernetes-ca.crt")).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();

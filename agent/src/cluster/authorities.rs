@@ -14,9 +14,9 @@ use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shoal_formation_shell::state::{StateError, SystemEntropy, random};
-use shoal_plane::Cluster;
 use shoal_plane::certificates::Authority;
 use shoal_plane::ranges::Range;
+use shoal_plane::{CLIENT_AUTHORITIES, Cluster};
 
 use super::files;
 
@@ -145,11 +145,20 @@ impl Authorities {
         Ok((Issuer::new(parameters(authority, &self.cluster.id, self.not_before), key), fingerprint))
     }
 
-    /// Writes what programs read of them into `directory`: the authorities' certificates, and the key of service accounts. No authority's key.
+    /// Certificate of an authority, in PEM.
+    ///
+    /// # Errors
+    /// [`AuthoritiesError::Missing`].
+    pub(crate) fn certificate(&self, authority: Authority) -> Result<&str, AuthoritiesError> {
+        Ok(&self.pair(authority)?.public)
+    }
+
+    /// Writes what programs read of them into `directory`: the authorities' certificates, and the key of service accounts. No authority's key. `owner` is the
+    /// certificate, in PEM, of one more authority of kube-apiserver's clients.
     ///
     /// # Errors
     /// [`AuthoritiesError`].
-    pub(crate) fn write(&self, directory: &Path) -> Result<(), AuthoritiesError> {
+    pub(crate) fn write(&self, directory: &Path, owner: Option<&str>) -> Result<(), AuthoritiesError> {
         let failed = |path: &Path, source| AuthoritiesError::Write { path: path.to_owned(), source };
         files::make_directory(directory).map_err(|source| failed(directory, source))?;
         let write = |name: &str, mode: u32, contents: &str| {
@@ -157,8 +166,10 @@ impl Authorities {
             files::replace(&path, mode, contents.as_bytes()).map_err(|source| failed(&path, source))
         };
         for authority in Authority::ALL {
-            write(&format!("{}.crt", authority.name()), PUBLIC, &self.pair(authority)?.public)?;
+            write(&format!("{}.crt", authority.name()), PUBLIC, self.certificate(authority)?)?;
         }
+        let clients = format!("{}{}", self.certificate(Authority::Kubernetes)?, owner.unwrap_or_default());
+        write(CLIENT_AUTHORITIES, PUBLIC, &clients)?;
         write("service-account.key", PRIVATE, &self.service_accounts.key)?;
         write("service-account.pub", PUBLIC, &self.service_accounts.public)
     }
@@ -205,12 +216,12 @@ pub(crate) mod tests {
         let authorities = authorities();
         assert!(!format!("{authorities:?}").contains("KEY"));
         let place = tempfile::tempdir().unwrap();
-        authorities.write(place.path()).unwrap();
+        authorities.write(place.path(), None).unwrap();
         let names: Vec<String> =
             std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         let keys: Vec<&String> =
             names.iter().filter(|name| std::fs::read_to_string(place.path().join(name)).unwrap().contains("PRIVATE")).collect();
-        assert_eq!((names.len(), keys), (5, vec![&"service-account.key".to_owned()]));
+        assert_eq!((names.len(), keys), (6, vec![&"service-account.key".to_owned()]));
         let mode = std::fs::metadata(place.path().join("service-account.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, PRIVATE);
     }

@@ -94,7 +94,9 @@ pub(crate) fn ensure(
                     issued_at: now,
                     not_after: now.saturating_add(LIFETIME_SECONDS),
                 };
-                issue(directory, record, &issuer, authorities.not_before)?
+                let shown_with = if certificate.with_authority { authorities.certificate(certificate.authority) } else { Ok("") };
+                let shown_with = shown_with.map_err(|source| CertificatesError::Authority { name: name.clone(), source })?;
+                issue(directory, record, &issuer, (authorities.not_before, shown_with))?
             }
         };
         fingerprints.insert(name.clone(), kept.certificate_sha256);
@@ -110,12 +112,18 @@ fn read(directory: &Path, name: &str) -> Option<Kept> {
     whole.then_some(kept)
 }
 
-fn issue(directory: &Path, record: Record, issuer: &Issuer<'_, KeyPair>, not_before: i64) -> Result<Kept, CertificatesError> {
+/// Issues one, valid from `not_before` on; `shown_with` comes behind it in its file.
+fn issue(
+    directory: &Path,
+    record: Record,
+    issuer: &Issuer<'_, KeyPair>,
+    (not_before, shown_with): (i64, &str),
+) -> Result<Kept, CertificatesError> {
     let name = record.certificate.name.clone();
     let failed = |source| CertificatesError::Issue { name: name.clone(), source };
     let key = KeyPair::generate().map_err(failed)?;
     let parameters = parameters(&record, not_before).map_err(failed)?;
-    let certificate = parameters.signed_by(&key, issuer).map_err(failed)?.pem();
+    let certificate = parameters.signed_by(&key, issuer).map_err(failed)?.pem() + shown_with;
     let key = key.serialize_pem();
     let write = |extension: &str, mode: u32, contents: &[u8]| {
         let path = directory.join(format!("{name}.{extension}"));

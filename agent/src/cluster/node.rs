@@ -1,14 +1,18 @@
 //! A node of a cluster that is there: its number, its plan, its ports and its routes, for as long as it belongs to it.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use shoal_contract::CONFIG_PATH;
+use shoal_plane::certificates::Authority;
 use shoal_plane::ranges::{self, NODE_PREFIX};
-use shoal_plane::{Cluster, Observed, Policy, Role};
+use shoal_plane::{Cluster, Observed, Owner, Policy, Role};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use super::authorities::Authorities;
 use super::routes::Routes;
@@ -38,10 +42,11 @@ pub(crate) async fn keep(
     build_time: i64,
     tell: &impl Fn(Severity, String),
 ) -> anyhow::Result<Infallible> {
-    let (policy, store) = (Policy::default(), joined.store.as_ref());
+    let store = joined.store.as_ref();
     let used = observe::used()?;
     let make = || Ok(Authorities::new(format!("{:032x}", joined.cluster.0), build_time, ranges::choose(&used))?);
     let authorities = shared::authorities(store, make).await?;
+    let policy = Policy { owner: owner(Path::new(CONFIG_PATH), &authorities)?, ..Policy::default() };
     let mut ports = Ports::default();
     let role = view.role(joined).context("this box is leaving its cluster")?;
     let mut observed = first_look(role).await?;
@@ -75,6 +80,13 @@ pub(crate) async fn keep(
         tell(Severity::Ok, format!("Kubernetes node {} {role}", observed.node));
         observed = change(joined, &mut view, observed, &authorities.cluster).await?;
     }
+}
+
+/// What makes this cluster's API its owner's, by the configuration that PID 1 has taken along.
+fn owner(config: &Path, authorities: &Authorities) -> anyhow::Result<Option<Owner>> {
+    let authority = authorities.certificate(Authority::Kubernetes)?;
+    let authority = CertificateDer::from_pem_slice(authority.as_bytes()).context("the cluster's authority has no readable certificate")?;
+    shoal_access::owner(&crate::owner::read(config)?, &authority).context("the owner's certificates cannot be made")
 }
 
 /// Waits for the first address, for a while.

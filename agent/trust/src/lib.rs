@@ -8,6 +8,8 @@
 //! | [`schedule`] | the keys that follow from a join secret | yes |
 //! | [`beacon`] | what a node shouts on its links, with a MAC | no |
 //! | [`session`], [`join_proof`], [`operator_proof`] | who is at the other end of a TLS session | no |
+//! | [`operator_certificate`] | what the operator signs for people who are to reach the fleet's clusters | no |
+//! | [`voucher`] | by what an operator's machine knows a cluster that it has never seen | no |
 //! | [`words`] | four words by which people compare two clusters | no |
 //! | [`statement`] | what members and clusters sign | no |
 //! | [`identity`] | all that follows from a node's seed: keys, name, machine id, DHCP client id | the seed |
@@ -32,7 +34,8 @@
 //! **No clock.** Nothing here has a date that it is compared with: all of it works in 1970.
 //!
 //! # What it does not do
-//! It does not decide who is admitted (that is for formation and the log), does not wrap the key-encryption key, and issues no certificates.
+//! It does not decide who is admitted (that is for formation and the log), does not wrap the key-encryption key, and knows of a
+//! certificate only that it is one (`shoal-access` makes them).
 
 #![no_std]
 
@@ -49,10 +52,12 @@ pub mod hardware;
 pub mod identity;
 pub mod join_proof;
 pub mod key;
+pub mod operator_certificate;
 pub mod operator_proof;
 pub mod schedule;
 pub mod secret;
 pub mod session;
 pub mod statement;
 mod text;
+pub mod voucher;
 pub mod words;

@@ -1,7 +1,8 @@
 //! How an operator's machine proves, in a session with a node, that it has the fleet's operator key.
 //!
 //! It is an Ed25519 signature over `"shoal operator session v1" ‖ 0 ‖ end ‖ exporter ‖ both keys ‖ fleet`. The operator's machine shows a key of the
-//! moment in TLS: the operator's own key signs nothing but this and statements, so that it can lie on a token that does nothing else.
+//! moment in TLS: the operator's own key signs nothing but this, statements, and certificates ([`crate::operator_certificate`]), so that it can lie on a
+//! token that does nothing else.
 
 use alloc::vec::Vec;
 use thiserror::Error;

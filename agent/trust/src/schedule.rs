@@ -8,6 +8,7 @@
 //! | K_disc | `shoal discovery v1` | the MAC of beacons |
 //! | K_join | `shoal join v1` | the proof at the beginning of a session |
 //! | K_hint | `shoal hardware hint v1` | hints of which box a node runs on |
+//! | K_voucher | `shoal voucher v1` | the MAC by which an owner's machine knows a cluster's API |
 //!
 //! Fleet and generation are in the salt, so that two fleets, or two generations, whose secrets were the same by mistake have nothing in common.
 
@@ -40,6 +41,7 @@ pub struct FleetKeys {
     discovery: Secret,
     join: Secret,
     hint: Secret,
+    voucher: Secret,
 }
 
 impl FleetKeys {
@@ -62,8 +64,9 @@ impl FleetKeys {
         salt[30..].copy_from_slice(&generation.get().to_be_bytes());
         let schedule = Hkdf::new(Some(&salt), material);
         let key = |label| Secret::new(expand(&schedule, label));
-        let (discovery, join, hint) = (key(b"shoal discovery v1"), key(b"shoal join v1"), key(b"shoal hardware hint v1"));
-        Self { fleet, generation, discovery, join, hint }
+        let (discovery, join) = (key(b"shoal discovery v1"), key(b"shoal join v1"));
+        let (hint, voucher) = (key(b"shoal hardware hint v1"), key(b"shoal voucher v1"));
+        Self { fleet, generation, discovery, join, hint, voucher }
     }
 
     /// Whose they are.
@@ -89,6 +92,10 @@ impl FleetKeys {
     pub(crate) fn hint(&self) -> Authentication {
         authentication(&self.hint, b"shoal hardware hint v1")
     }
+
+    pub(crate) fn voucher(&self) -> Authentication {
+        authentication(&self.voucher, b"shoal api voucher v1")
+    }
 }
 
 fn authentication(key: &Secret, label: &[u8]) -> Authentication {
@@ -111,7 +118,7 @@ mod tests {
     use alloc::vec::Vec;
 
     fn tags(keys: &FleetKeys) -> Vec<Vec<u8>> {
-        [keys.beacon(), keys.join(), keys.hint()].map(|mac| mac.finalize().into_bytes().to_vec()).to_vec()
+        [keys.beacon(), keys.join(), keys.hint(), keys.voucher()].map(|mac| mac.finalize().into_bytes().to_vec()).to_vec()
     }
 
     #[test]
@@ -132,7 +139,7 @@ mod tests {
         let count = all.len();
         all.sort();
         all.dedup();
-        assert_eq!((all.len(), count), (18, 18));
+        assert_eq!((all.len(), count), (24, 24));
     }
 
     #[test]

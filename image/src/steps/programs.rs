@@ -26,6 +26,12 @@ impl Programs {
         self.0.iter().map(|(name, built)| (name.as_str(), built))
     }
 
+    /// File of a program, which is the cache's: nobody may write into it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.0.get(name)?.path(PROGRAM_FILE))
+    }
+
     /// Bytes of a program.
     ///
     /// # Errors

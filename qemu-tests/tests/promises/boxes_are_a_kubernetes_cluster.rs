@@ -1,19 +1,21 @@
 //! Boxes, switched on with nothing but their image and a cable, are a Kubernetes cluster: nodes are Ready, a pod runs from an image that was baked in, another
-//! reaches it by its Service's address and by its name, and logs come back through the API.
+//! reaches it by its Service's address and by its name, and logs come back through the API. Whoever has the fleet file gets in from elsewhere, with kubectl and
+//! what `shoal kubeconfig` gives, and nobody else does.
 //!
 //! Everything is real and unmodified but the store: the words come from kubectl and from a pod, and a box that has them not says none. What is stamped on the
-//! image is only how many boxes there are, so that nobody is waited for any longer.
+//! image is whose it is, and how many boxes there are, so that nobody is waited for any longer.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::boxes::{self, State, settles_state};
 use qemu_tests::images::Image;
 use qemu_tests::site::{Site, highly_available, with};
-use qemu_tests::{full_matrix, hold, hold_in_full, images, words};
-use shoal::cli::StampArgs;
+use qemu_tests::{full_matrix, hold, hold_in_full, images, owner, words};
+use shoal::cli::{FleetArgs, FleetCommand, StampArgs};
 use shoal_lab::{Bus, Drive, Lab, Vm};
 
 /// What the pod serves (recipes/kube/web.yaml).
@@ -25,12 +27,29 @@ const DEADLINE: Duration = Duration::from_secs(30 * 60);
 /// MiB of a box. The control plane takes some 600.
 const MEMORY: u32 = 2048;
 
-/// A copy of the image that expects so many boxes.
-fn expecting(lab: &Lab, image: &Image, boxes: u32) -> Result<PathBuf> {
-    let copy = lab.directory().join("stamped.img");
+/// The first address that a site gives out.
+const LEASED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+
+/// The file of a new fleet.
+fn fleet(lab: &Lab, name: &str) -> Result<PathBuf> {
+    let file = lab.directory().join(format!("{name}.fleet"));
+    shoal::fleet::run(&FleetArgs { command: FleetCommand::New { name: name.into(), file: Some(file.clone()) } })?;
+    Ok(file)
+}
+
+/// A copy of the image that expects so many boxes of a new fleet, and the fleet's file.
+fn expecting(lab: &Lab, image: &Image, boxes: u32) -> Result<(PathBuf, PathBuf)> {
+    let (copy, fleet) = (lab.directory().join("stamped.img"), fleet(lab, "site1")?);
     std::fs::copy(&image.disk, &copy)?;
-    shoal::stamp::run(&StampArgs { images: vec![copy.clone()], fleet: None, unclaimed: true, expect: Some(boxes), admission: None })?;
-    Ok(copy)
+    let fleet_of_image = Some(fleet.clone());
+    shoal::stamp::run(&StampArgs {
+        images: vec![copy.clone()],
+        fleet: fleet_of_image,
+        unclaimed: false,
+        expect: Some(boxes),
+        admission: None,
+    })?;
+    Ok((copy, fleet))
 }
 
 /// Waits until the box has said all that a cluster has to say; gives the first node that it named.
@@ -60,11 +79,32 @@ async fn ready_nodes(vm: &mut Vm, count: usize) -> Result<()> {
     Ok(())
 }
 
+/// Plugs somebody in who gives addresses, and lets the owner of the box come by the one that it was given. It starts its API anew for that.
+async fn owner_comes(lab: &Lab, image: &Image, vm: &mut Vm, fleet_file: &Path, node: &str) -> Result<()> {
+    let site = Site::new(lab).await?;
+    vm.console().wait_for(&format!("{}{LEASED} ", words::ADDRESS), DEADLINE).await?;
+    vm.console().wait_for(words::API_IS_STARTED, DEADLINE).await?;
+    let api = owner::Api::of(&site.net, LEASED).await?;
+    let kubeconfig = lab.directory().join("site1.kubeconfig");
+    api.kubeconfig(fleet_file, kubeconfig.clone(), DEADLINE).await?;
+    let nodes = owner::kubectl(image, &kubeconfig, &["get", "nodes", "--no-headers"], DEADLINE).await?;
+    ensure!(nodes.starts_with(node), "the owner sees {nodes:?}, and the node is {node:?}");
+    let may = owner::kubectl(image, &kubeconfig, &["auth", "can-i", "*", "*"], DEADLINE).await?;
+    ensure!(may.trim() == "yes", "may the owner do everything? {may:?}");
+
+    let theirs = lab.directory().join("site2.kubeconfig");
+    let refused = api.kubeconfig(&fleet(lab, "site2")?, theirs.clone(), DEADLINE).await;
+    let refused = format!("{:#}", refused.err().context("the owner of another fleet has a kubeconfig")?);
+    ensure!(refused.contains("not of this fleet") && !theirs.exists(), "{refused}");
+    Ok(())
+}
+
 #[test]
-fn one_with_nothing_from_outside_and_again_after_a_power_cut() {
+fn one_with_nothing_from_outside_and_then_with_its_owner() {
     hold("one_box_is_a_cluster", async |lab| {
         let image = images::cluster()?;
-        let disk = boxes::written(lab, &expecting(lab, image, 1)?).await?;
+        let (stamped, fleet) = expecting(lab, image, 1)?;
+        let disk = boxes::written(lab, &stamped).await?;
         let machine = boxes::machine(image).memory(MEMORY).cpus(2).firmware(boxes::kernel(image, "")).drive(Drive::new(disk, Bus::Virtio));
         let mut vm = Vm::start(machine, lab).await?;
         vm.console().forbid(words::REBOOTING);
@@ -76,7 +116,7 @@ fn one_with_nothing_from_outside_and_again_after_a_power_cut() {
             let again = answers(&mut vm).await?;
             ensure!(node == again, "the node was {node:?} and is {again:?}");
         }
-        Ok(())
+        owner_comes(lab, image, &mut vm, &fleet, &node).await
     });
 }
 
@@ -86,7 +126,7 @@ fn three_each_with_a_control_plane() {
         let image = images::cluster()?;
         lab.boxes(3);
         let _site = Site::new(lab).await?;
-        let stamped = expecting(lab, image, 3)?;
+        let (stamped, _) = expecting(lab, image, 3)?;
         let mut vms = Vec::new();
         for number in 1..=3 {
             vms.push(Vm::start(with(lab, image, &format!("box{number}"), &stamped).await?.memory(MEMORY), lab).await?);
