@@ -23,7 +23,7 @@ fn recipe() -> TempDir {
     fs::copy(recipes.join("base.lock"), directory.path().join("base.lock")).expect("the recipe is locked");
     fs::copy(recipes.join("base.toml"), directory.path().join("base.toml")).expect("the recipe is part of the project");
     change(&directory, "zstd-level = 19", "zstd-level = 1");
-    change(&directory, "erofs-compression = \"zstd,level=19\"", "erofs-compression = \"lz4hc,level=3\"");
+    change(&directory, "erofs-compression = \"zstd,level=12\"", "erofs-compression = \"lz4hc,level=3\"");
     directory
 }
 
