@@ -257,7 +257,7 @@ pub struct StampArgs {
 /// Arguments of `shoal kubeconfig`.
 #[derive(Debug, Args)]
 pub struct KubeconfigArgs {
-    /// Where one of the cluster's boxes is reached: an address or a name, and a port if it is not 6443.
+    /// Where a box of the cluster with a control plane is reached: an address or a name, and a port if it is not 6443.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = Server::parse)]
     pub server: Server,
     /// The fleet that its image was stamped with: a file, or the name of one here or in ~/.config/shoal [default: the only one there].

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use shoal::cli::KubeconfigArgs;
-use shoal::kubeconfig::server::Server;
+use shoal::kubeconfig::server::{API_PORT, Server};
 use shoal_lab::Net;
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
@@ -16,8 +16,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::images::Image;
 
-/// Port of a box's API (`shoal-plane`).
-const API_PORT: u16 = 6443;
 /// Between two questions.
 const PAUSE: Duration = Duration::from_secs(3);
 

@@ -44,7 +44,7 @@ pub(crate) fn wait_until_ready(authority: &Path) -> anyhow::Result<()> {
             Ok(Readiness::Not(why)) => why,
             Err(error) => error.to_string(),
         };
-        // Each once: a refused certificate stays refused for ever, and would be waited for in silence.
+        // Each that is another one: a refused certificate stays refused for ever, and would be waited for in silence.
         if reason != told {
             tracing::info!("waiting for the API at {address}: {reason}");
             told = reason;

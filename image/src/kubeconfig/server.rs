@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use rustls::pki_types::ServerName;
-use shoal_access::API_PORT;
+pub use shoal_access::API_PORT;
 
 /// An address or a name, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
