@@ -28,8 +28,8 @@ use crate::supervisor::Effect;
 /// Time between two tries to connect to the socket of a service that is starting. A try costs two system calls.
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long after SIGKILL a process is waited for. When it is hit, the process hangs in the kernel: others no longer wait for it, but
-/// its service is not started again, for it must never run twice.
+/// How long after SIGKILL a process is waited for, and as long one that is still being made. When it is hit, the process hangs in the
+/// kernel: others no longer wait for it, but its service is not started again, for it must never run twice.
 pub const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// State of a service, as shown.
@@ -207,7 +207,7 @@ impl Unit {
     pub(crate) fn holds_up_shutdown(&self) -> bool {
         match self.phase {
             Phase::Starting { .. } | Phase::Running { .. } => true,
-            Phase::Stopping { stage, .. } => stage != Stage::Stuck,
+            Phase::Stopping { .. } => !self.hangs(),
             _ => false,
         }
     }
@@ -216,6 +216,12 @@ impl Unit {
     #[must_use]
     pub fn is_unasked(&self) -> bool {
         self.spec.start == Start::Asked && self.spawns == 0 && matches!(self.phase, Phase::Stopped)
+    }
+
+    /// Whether its process hangs in the kernel: see [`STUCK_AFTER`].
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { stage: Stage::Stuck, .. })
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -260,9 +266,14 @@ impl Unit {
                 }
             }
             // It was asked to stop while its process was being made.
-            Phase::Stopping { pid: pid @ None, stage, .. } => {
+            Phase::Stopping { pid: pid @ None, stage, until, .. } => {
                 *pid = Some(new);
                 let kill = *stage != Stage::Asked;
+                if kill {
+                    // Only now is there something to kill, and so something to wait for.
+                    *stage = Stage::Killed;
+                    *until = out.now.plus(STUCK_AFTER);
+                }
                 self.send(out, new, kill);
             }
             _ => {}
@@ -392,7 +403,10 @@ impl Unit {
     }
 
     pub(crate) fn request_stop(&mut self, out: &mut Out<'_>) {
-        self.detail.clear();
+        // What hangs goes on hanging, and says so.
+        if !self.hangs() {
+            self.detail.clear();
+        }
         if !matches!(self.phase, Phase::Stopped) {
             self.stop(out, Then::Rest);
         }
@@ -438,9 +452,10 @@ impl Unit {
                     self.send(out, pid, true);
                 }
             }
-            Phase::Stopping { stage: stage @ Stage::Killed, until, .. } if now >= *until => {
+            Phase::Stopping { pid, stage: stage @ Stage::Killed, until, .. } if now >= *until => {
                 *stage = Stage::Stuck;
-                self.detail = "hangs in the kernel: not even SIGKILL ends it".to_owned();
+                let what = if pid.is_some() { "not even SIGKILL ends it" } else { "its process is still being made" };
+                self.detail = format!("hangs in the kernel: {what}");
                 self.log(out, Level::Error, self.detail.clone());
                 out.effects.push(Effect::Changed { id: self.id });
             }
