@@ -20,7 +20,7 @@ use crate::toolbox::{BOOT_TOOLS, BUILD_TOOLS, Toolbox};
 /// What the container of recipes/dev.toml prints: the end of a demonstration.
 pub const HELLO: &str = "hello from a container";
 /// The recipe that has that container, and whose QEMU boots images that were built before.
-const DEMONSTRATION: &str = "dev";
+pub(crate) const DEMONSTRATION: &str = "dev";
 /// Size of an emulated box's disk: room for state behind the image.
 const DISK_BYTES: u64 = 8 << 30;
 

@@ -1,14 +1,16 @@
 //! The command line of `shoal`, and with it the help, the completions and the man pages.
 
-use std::num::NonZeroU32;
+mod boxes;
+mod images;
+mod owner;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use shoal_contract::Arch;
+use clap::{Args, Parser, Subcommand};
 
-use crate::kubeconfig::parse_duration;
-use crate::kubeconfig::server::Server;
+pub use boxes::{BenchArgs, BenchBootArgs, BenchCommand, BenchFormationArgs, BootArgs, DownArgs, ListArgs, UpArgs};
+pub use images::{BuildArgs, CacheArgs, CacheCommand, FormatArg, InspectArgs, LockArgs};
+pub use owner::{AdmissionArg, FleetArgs, FleetCommand, KubeconfigArgs, StampArgs};
 
 /// Builds bootable, immutable edge appliance images, and boots them.
 ///
@@ -19,7 +21,7 @@ use crate::kubeconfig::server::Server;
 #[command(
     name = "shoal",
     version,
-    after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of\n  shoal stamp IMAGE     make an image one of your fleet\n  shoal kubeconfig      let kubectl into a cluster of your boxes"
+    after_help = "Start here:\n  shoal boot            build the demonstration image and boot it in an emulated box\n  shoal up              a Kubernetes cluster of emulated boxes on this machine\n  shoal build           build the product's images into ./out\n  shoal inspect IMAGE   what an image is made of\n  shoal stamp IMAGE     make an image one of your fleet\n  shoal kubeconfig      let kubectl into a cluster of your boxes"
 )]
 pub struct Cli {
     /// What to do.
@@ -45,6 +47,24 @@ pub enum Command {
         after_help = "Examples:\n  shoal boot                                     build the demonstration image, boot it, wait for its container\n  shoal boot shoal --until 'services starting'\n  shoal boot out/shoal-0.1.0-amd64.img           boot an image built before"
     )]
     Boot(BootArgs),
+    /// Bring up a cluster of emulated boxes on this machine.
+    ///
+    /// Builds an image or takes one, makes it that of a fleet of the cluster's own, boots it in several emulated boxes, waits until all are Ready nodes of Kubernetes, and
+    /// leaves a kubeconfig that works from here. Needs no root; the boxes are on a switch of their own and reach nothing outside. The cluster stays until `shoal down`, and if
+    /// this command is ended before it is up, nothing is left of it.
+    #[command(
+        after_help = "Examples:\n  shoal up                                        three boxes of the product\n  shoal up --nodes 1 --name ci-7 --wait 20m       in CI\n  shoal up out/shoal-0.1.0-amd64.img --keep       an image built before; its disks outlive `shoal down`"
+    )]
+    Up(UpArgs),
+    /// Take a cluster of emulated boxes down.
+    ///
+    /// Cuts the boxes' power. Nothing is left of the cluster, unless it was brought up with --keep: then its disks are, and `shoal up` with its name goes on where it was.
+    Down(DownArgs),
+    /// Show the clusters of emulated boxes on this machine, and what each box is at.
+    List(ListArgs),
+    /// Keep the boxes of a cluster: what `shoal up` starts.
+    #[command(hide = true)]
+    Keep,
     /// Write or check the lock of a recipe.
     ///
     /// The lock stands next to the recipe (RECIPE.lock) and pins every Debian package, Go module, crate, download and local file by SHA-256. Without --update, what is
@@ -109,273 +129,6 @@ pub struct Common {
     /// Print plain lines even on a terminal.
     #[arg(long, global = true)]
     pub plain: bool,
-}
-
-/// Arguments of `shoal build`.
-#[derive(Debug, Args)]
-pub struct BuildArgs {
-    /// A recipe: a path, or the name of one in recipes/.
-    #[arg(default_value = "shoal")]
-    pub recipe: String,
-    /// Architecture to build for; may be given twice [default: this machine's].
-    #[arg(long, value_name = "amd64|arm64")]
-    pub arch: Vec<Arch>,
-    /// Directory for the results.
-    #[arg(long, short, default_value = "out", value_name = "DIR")]
-    pub out: PathBuf,
-    /// Write only these forms [default: the recipe's].
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMATS")]
-    pub format: Vec<FormatArg>,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would show it as help")]
-    pub common: Common,
-}
-
-/// A form of an image, as it is written on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// Raw disk image for dd.
-    Img,
-    /// Hybrid ISO.
-    Iso,
-    /// qcow2 disk.
-    Qcow2,
-    /// UKI for UEFI network boot.
-    Efi,
-    /// vmlinuz and initrd.
-    Kernel,
-}
-
-/// Arguments of `shoal boot`.
-#[derive(Debug, Args)]
-pub struct BootArgs {
-    /// A recipe (a path, or the name of one in recipes/), or an image that was built before (.img, .iso, .qcow2).
-    #[arg(default_value = "dev")]
-    pub what: String,
-    /// Architecture [default: this machine's].
-    #[arg(long, value_name = "amd64|arm64")]
-    pub arch: Option<Arch>,
-    /// End with success as soon as the box prints this [default for the recipe dev: the line its container prints].
-    #[arg(long, value_name = "TEXT")]
-    pub until: Option<String>,
-    /// Keep the box running until Ctrl-C.
-    #[arg(long, conflicts_with = "until")]
-    pub stay: bool,
-    /// Give up after this many seconds; emulated boxes are slow.
-    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
-    pub deadline: u64,
-    /// Memory of the box in MiB.
-    #[arg(long, default_value_t = 2048, value_name = "MIB")]
-    pub memory: u32,
-    /// Processors of the box.
-    #[arg(long, default_value_t = 2, value_name = "N")]
-    pub cpus: u8,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would show it as help")]
-    pub common: Common,
-}
-
-/// Arguments of `shoal lock`.
-#[derive(Debug, Args)]
-pub struct LockArgs {
-    /// A recipe: a path, or the name of one in recipes/.
-    #[arg(default_value = "shoal")]
-    pub recipe: String,
-    /// Take the newest versions, also of what is locked already.
-    #[arg(long)]
-    pub update: bool,
-    /// Change nothing; fail if the lock would change.
-    #[arg(long, conflicts_with = "update")]
-    pub check: bool,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would show it as help")]
-    pub common: Common,
-}
-
-/// Arguments of `shoal inspect`.
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    /// An image (.img, .iso, .qcow2, .efi), its zstd form, or the directory of a build.
-    pub image: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Print Markdown tables, as they stand in docs/.
-    #[arg(long, conflicts_with = "json")]
-    pub markdown: bool,
-}
-
-/// Arguments of `shoal fleet`.
-#[derive(Debug, Args)]
-pub struct FleetArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: FleetCommand,
-}
-
-/// What to do with fleet files.
-#[derive(Debug, Subcommand)]
-pub enum FleetCommand {
-    /// Make a fleet.
-    ///
-    /// Writes NAME.fleet, readable by you alone, with a new operator's key and a new join secret. A file that is there is never written over.
-    #[command(after_help = "Example:\n  shoal fleet new site1 && shoal stamp edge.img --fleet site1.fleet")]
-    New {
-        /// What you call it: a-z, 0-9 and -.
-        name: String,
-        /// Where to write it [default: NAME.fleet].
-        #[arg(long, value_name = "FILE")]
-        file: Option<PathBuf>,
-    },
-    /// Show a fleet, without its secrets.
-    Show {
-        /// The fleet file [default: your default fleet].
-        file: Option<PathBuf>,
-    },
-}
-
-/// Arguments of `shoal stamp`.
-#[derive(Debug, Args)]
-pub struct StampArgs {
-    /// Images (.img, .iso, .qcow2, .efi, initrd).
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<PathBuf>,
-    /// The fleet file [default: your default fleet].
-    #[arg(long, value_name = "FILE")]
-    pub fleet: Option<PathBuf>,
-    /// Make them nobody's, as they are built.
-    #[arg(long, conflicts_with = "fleet")]
-    pub unclaimed: bool,
-    /// How many nodes there will be: a cluster is founded only where more than half of them see each other. 0: not known.
-    #[arg(long, value_name = "N")]
-    pub expect: Option<u32>,
-    /// What a box with such an image may become once a cluster is in use.
-    #[arg(long, value_enum)]
-    pub admission: Option<AdmissionArg>,
-}
-
-/// Arguments of `shoal kubeconfig`.
-#[derive(Debug, Args)]
-pub struct KubeconfigArgs {
-    /// Where a box of the cluster with a control plane is reached: an address or a name, and a port if it is not 6443.
-    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = Server::parse)]
-    pub server: Server,
-    /// The fleet that its image was stamped with: a file, or the name of one here or in ~/.config/shoal [default: the only one there].
-    #[arg(long, value_name = "NAME|FILE")]
-    pub fleet: Option<String>,
-    /// Where to write it, readable by you alone; what this command wrote before is replaced [default: standard output].
-    #[arg(long, short, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// For how many hours it lets somebody in, by the boxes' clocks.
-    #[arg(long, default_value = "24", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8760))]
-    pub hours: u32,
-    /// Give up after this time; a cluster needs some minutes from power-on until its API answers.
-    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = parse_duration)]
-    pub timeout: Duration,
-}
-
-/// Who is let in, as it is written on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AdmissionArg {
-    /// Anything: a new stick replaces a dead box with no command.
-    Open,
-    /// A worker; to vote, an operator has to approve it.
-    Guarded,
-    /// Nothing until an operator approves it.
-    Strict,
-}
-
-/// Arguments of `shoal cache`.
-#[derive(Debug, Args)]
-pub struct CacheArgs {
-    /// What to do [default: show].
-    #[command(subcommand)]
-    pub command: Option<CacheCommand>,
-    /// The cache [default: $XDG_CACHE_HOME/shoal or ~/.cache/shoal].
-    #[arg(long, env = "SHOAL_CACHE", value_name = "DIR", global = true)]
-    pub cache: Option<PathBuf>,
-}
-
-/// What to do with the cache.
-#[derive(Debug, Subcommand)]
-pub enum CacheCommand {
-    /// Show how large the cache is.
-    Show,
-    /// Remove what was not used lately, and what killed builds left behind. What a running build uses stays.
-    Prune {
-        /// Remove everything.
-        #[arg(long, conflicts_with = "days")]
-        all: bool,
-        /// Remove what was not used for this many days.
-        #[arg(long, default_value_t = 30, value_name = "N")]
-        days: u32,
-    },
-}
-
-/// Arguments of `shoal bench`.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// What to measure.
-    #[command(subcommand)]
-    pub command: BenchCommand,
-}
-
-/// What to measure.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Boot an image several times; print the time to user space and to containerd, and the memory in use then.
-    ///
-    /// Boots fresh disks in emulated boxes, by UEFI and with QEMU loading the kernel, one box at a time. Times are this machine's, from power-on. Let nothing else
-    /// run meanwhile.
-    #[command(
-        after_help = "Examples:\n  shoal bench boot                      the demonstration image, three boots each way\n  shoal bench boot dev --runs 10 --json"
-    )]
-    Boot(BenchBootArgs),
-    /// Switch on several boxes that were never on; print how long they take to become one cluster.
-    ///
-    /// They are emulated, on one switch with a DHCP server, and all at once. Times are the boxes' own, from a usable network: that of the box that took longest
-    /// counts. Let nothing else run meanwhile; with more boxes than processors, they wait for each other.
-    #[command(
-        after_help = "Examples:\n  shoal bench formation                 three boxes, once\n  shoal bench formation --boxes 1 --runs 5 --json"
-    )]
-    Formation(BenchFormationArgs),
-}
-
-/// Arguments of `shoal bench formation`.
-#[derive(Debug, Args)]
-pub struct BenchFormationArgs {
-    /// A recipe: a path, or the name of one in recipes/.
-    #[arg(default_value = "bare")]
-    pub recipe: String,
-    /// Architecture [default: this machine's].
-    #[arg(long, value_name = "amd64|arm64")]
-    pub arch: Option<Arch>,
-    /// How many boxes.
-    #[arg(long, default_value = "3", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub boxes: u8,
-    /// How many formations.
-    #[arg(long, default_value = "1", value_name = "N")]
-    pub runs: NonZeroU32,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would show it as help")]
-    pub common: Common,
-}
-
-/// Arguments of `shoal bench boot`.
-#[derive(Debug, Args)]
-pub struct BenchBootArgs {
-    /// A recipe: a path, or the name of one in recipes/.
-    #[arg(default_value = "dev")]
-    pub recipe: String,
-    /// Architecture [default: this machine's].
-    #[arg(long, value_name = "amd64|arm64")]
-    pub arch: Option<Arch>,
-    /// How many boots each way.
-    #[arg(long, default_value = "3", value_name = "N")]
-    pub runs: NonZeroU32,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would show it as help")]
-    pub common: Common,
 }
 
 fn parse_mirror(text: &str) -> Result<(String, String), String> {

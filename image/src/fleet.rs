@@ -118,7 +118,7 @@ fn directory() -> Result<PathBuf> {
 }
 
 /// Makes a fleet, and a file for it that was not there.
-fn create(name: &str, path: &Path) -> Result<FleetFile> {
+pub(crate) fn create(name: &str, path: &Path) -> Result<FleetFile> {
     let name = FleetName::new(name).with_context(|| {
         format!("{name:?} is no name of a fleet; write 1 to {} of a-z, 0-9 and -, a letter first", FleetName::CHARACTERS_MAX)
     })?;

@@ -15,11 +15,18 @@ pub mod server;
 mod wait;
 
 use std::io::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use rcgen::KeyPair;
+use rcgen::{Certificate, KeyPair};
 use shoal_access::operator;
+use shoal_access::server::Vouched;
+use shoal_trust::fleet_file::FleetFile;
+use zeroize::Zeroizing;
+
+pub(crate) use connect::Failure;
+use server::Server;
 
 use crate::cli::KubeconfigArgs;
 use crate::fleet;
@@ -37,21 +44,9 @@ pub fn run(args: &KubeconfigArgs) -> Result<()> {
     if let Some(out) = &args.out {
         file::check(out).with_context(|| format!("cannot write {}", out.display()))?;
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?.as_secs();
-    let until = now + u64::from(args.hours) * HOUR_SECONDS;
-    let key = KeyPair::generate().context("no key can be made")?;
-    let certificate = operator::issue(fleet.operator(), &key, until).context("no certificate can be made")?;
-    let visit = connect::Visit::new(&args.server, fleet.keys(), &certificate, &key).context("no TLS session can be prepared")?;
-    let vouched = wait::until_answered(args, name, |deadline| visit.attempt(deadline))?;
-    let text = file::text(&file::Contents {
-        fleet: name,
-        server: &args.server,
-        hours: args.hours,
-        authority: &vouched.authority,
-        name: vouched.name,
-        certificate: &certificate,
-        key: &key,
-    });
+    let pass = Pass::new(&fleet, &args.server, args.hours)?;
+    let vouched = wait::until_answered(args, name, |deadline| pass.visit.attempt(deadline))?;
+    let text = pass.text(&vouched);
     match &args.out {
         None => std::io::stdout().write_all(text.as_bytes()).context("cannot write the kubeconfig")?,
         Some(out) => {
@@ -62,6 +57,61 @@ pub fn run(args: &KubeconfigArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// An owner at the API of a cluster: with a certificate that was just made.
+pub(crate) struct Pass<'a> {
+    fleet: &'a FleetFile,
+    server: &'a Server,
+    hours: u32,
+    key: KeyPair,
+    certificate: Certificate,
+    visit: connect::Visit<'a>,
+}
+
+impl<'a> Pass<'a> {
+    /// For so many hours.
+    ///
+    /// # Errors
+    /// If no key or certificate can be made.
+    pub(crate) fn new(fleet: &'a FleetFile, server: &'a Server, hours: u32) -> Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?.as_secs();
+        let until = now + u64::from(hours) * HOUR_SECONDS;
+        let key = KeyPair::generate().context("no key can be made")?;
+        let certificate = operator::issue(fleet.operator(), &key, until).context("no certificate can be made")?;
+        let visit = connect::Visit::new(server, fleet.keys(), &certificate, &key).context("no TLS session can be prepared")?;
+        Ok(Self { fleet, server, hours, key, certificate, visit })
+    }
+
+    /// Once the API has answered: a kubeconfig in `out`, readable by this user alone; what this command wrote before is replaced.
+    ///
+    /// # Errors
+    /// [`Failure`], if the API does not answer yet, or is none of the fleet.
+    pub(crate) fn kubeconfig(&self, out: &Path, deadline: Instant) -> Result<(), Failure> {
+        let text = self.text(&self.visit.attempt(deadline)?);
+        let written = file::write(out, &text).with_context(|| format!("cannot write {}", out.display()));
+        written.map_err(Failure::NotYet)
+    }
+
+    /// What the API answers when it is asked for this path: JSON.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) fn get(&self, path: &str, deadline: Instant) -> Result<Vec<u8>, Failure> {
+        self.visit.get(path, deadline)
+    }
+
+    fn text(&self, vouched: &Vouched) -> Zeroizing<String> {
+        file::text(&file::Contents {
+            fleet: self.fleet.name().as_str(),
+            server: self.server,
+            hours: self.hours,
+            authority: &vouched.authority,
+            name: vouched.name,
+            certificate: &self.certificate,
+            key: &self.key,
+        })
+    }
 }
 
 /// Reads a span of time: a number and `s`, `m` or `h`; without a unit, seconds.

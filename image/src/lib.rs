@@ -13,6 +13,7 @@
 //! | [`fleet`], [`stamp`] | fleet files, and whose an image is |
 //! | [`kubeconfig`] | how kubectl gets into a cluster of the owner's |
 //! | [`boot`] | boots an image in an emulated box |
+//! | [`up`] | clusters of emulated boxes on this machine |
 //! | [`bench`] | measures how an image boots |
 //! | [`events`] | progress: bars, lines, or JSON |
 //! | [`interrupt`] | Ctrl-C and its like |
@@ -45,3 +46,4 @@ pub mod stamp;
 pub mod step;
 pub mod steps;
 pub mod toolbox;
+pub mod up;

@@ -9,7 +9,11 @@ use shoal::run;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = shoal::interrupt::watch().and_then(|()| run_command(&cli.command));
+    let outcome = match &cli.command {
+        // It ends its boxes in its own order.
+        Command::Keep => shoal::up::keeper::run(),
+        command => shoal::interrupt::watch().and_then(|()| run_command(command)),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -23,6 +27,10 @@ fn run_command(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Build(args) => run::build(args).map(drop),
         Command::Boot(args) => shoal::boot::run(args),
+        Command::Up(args) => shoal::up::run(args),
+        Command::Down(args) => shoal::up::down(args),
+        Command::List(args) => shoal::up::list(args),
+        Command::Keep => shoal::up::keeper::run(),
         Command::Lock(args) => run::lock(args),
         Command::Inspect(args) => shoal::inspect::run(args),
         Command::Fleet(args) => shoal::fleet::run(args),

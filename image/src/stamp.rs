@@ -10,6 +10,7 @@ use shoal_contract::{CONFIG_BYTES, INITRAMFS_CONFIG_PATH};
 use shoal_format::sector;
 use shoal_trust::config::{Config, Owner};
 use shoal_trust::fleet::{Admission, EXPECT_MAX, Expect};
+use shoal_trust::fleet_file::FleetFile;
 use zeroize::Zeroizing;
 
 use crate::cli::{AdmissionArg, StampArgs};
@@ -47,10 +48,19 @@ pub fn run(args: &StampArgs) -> Result<()> {
     Ok(())
 }
 
+/// Makes one image that of a fleet, with so many nodes.
+pub(crate) fn stamp(path: &Path, fleet: &FleetFile, nodes: u32) -> Result<()> {
+    let Image { file, offset, mut config } = Image::open(path).with_context(|| format!("cannot stamp {}", path.display()))?;
+    config.owner = Owner::Fleet(fleet.stamp());
+    config.policy.expect = Expect::new(nodes);
+    let sector = config.encode().with_context(|| format!("cannot stamp {}", path.display()))?;
+    write(&file, offset, &sector).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Whose the images are to be.
 enum NewOwner {
     Nobody,
-    Fleet(Box<shoal_trust::fleet_file::FleetFile>),
+    Fleet(Box<FleetFile>),
 }
 
 impl NewOwner {

@@ -25,10 +25,14 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const QUESTION: &str = "/api/v1/nodes?limit=1";
 /// The status of an HTTP answer: `HTTP/1.1 200`.
 const STATUS: std::ops::Range<usize> = 9..12;
+/// Between the head of an answer and its body.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+/// Bytes of an answer, at most: some hundred nodes as JSON.
+const ANSWER_BYTES_MAX: u64 = 8 << 20;
 
 /// Why an attempt has failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// It may go well later.
     NotYet(anyhow::Error),
     /// It is none of the fleet.
@@ -64,32 +68,47 @@ impl<'a> Visit<'a> {
     /// # Errors
     /// [`Failure`].
     pub(super) fn attempt(&self, deadline: Instant) -> Result<Vouched, Failure> {
+        self.visit(QUESTION, deadline).map(|(vouched, _)| vouched)
+    }
+
+    /// The body of what is answered to a request for this path.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn get(&self, path: &str, deadline: Instant) -> Result<Vec<u8>, Failure> {
+        let (_, answer) = self.visit(path, deadline)?;
+        let body = answer.windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END);
+        body.map(|at| answer[at + HEAD_END.len()..].to_vec()).ok_or_else(|| Failure::NotYet(anyhow!("the API's answer has no end")))
+    }
+
+    fn visit(&self, path: &str, deadline: Instant) -> Result<(Vouched, Vec<u8>), Failure> {
         self.verdict.take();
-        let status = self.ask(deadline);
-        match (self.verdict.take(), status) {
+        let answer = self.ask(path, deadline);
+        match (self.verdict.take(), answer) {
             (Some(Err(error)), _) => Err(Failure::Never(error)),
-            (Some(Ok(vouched)), Ok(b"200")) => Ok(vouched),
-            (_, Ok(status)) => Err(Failure::NotYet(refused(status))),
+            (Some(Ok(vouched)), Ok(answer)) if &answer[STATUS] == b"200" => Ok((vouched, answer)),
+            (_, Ok(answer)) => Err(Failure::NotYet(refused(&answer[STATUS]))),
             (_, Err(error)) => Err(Failure::NotYet(error)),
         }
     }
 
-    /// Asks, and gives the answer's status: a known one, or what is to be said of it.
-    fn ask(&self, deadline: Instant) -> Result<&'static [u8]> {
+    /// Asks, and gives the whole answer, which has a status.
+    fn ask(&self, path: &str, deadline: Instant) -> Result<Vec<u8>> {
         let addresses = self.server.addresses().with_context(|| format!("nobody knows the address of {}", self.server))?;
         let mut stream = connect(&addresses, deadline)?;
         let connection = ClientConnection::new(self.config.clone(), self.server.host().clone())?;
         let mut stream = StreamOwned::new(connection, &mut stream);
-        let question = format!("GET {QUESTION} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n", self.server);
+        // HTTP/1.0 (RFC 1945): what is answered is not cut into chunks, and ends with the connection.
+        let question = format!("GET {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n\r\n", self.server);
         stream.write_all(question.as_bytes()).context("the session ends before it begins")?;
-        let mut answer = [0; STATUS.end];
-        stream.read_exact(&mut answer).context("the API does not answer")?;
-        Ok(match &answer[STATUS] {
-            b"200" => b"200",
-            b"401" => b"401",
-            b"403" => b"403",
-            _ => b"...",
-        })
+        let mut answer = Vec::new();
+        let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+        // A connection that just ends, without TLS's word for it, has been an answer if there is one.
+        if answer.len() < STATUS.end {
+            read.context("the API does not answer")?;
+            return Err(anyhow!("the API does not answer"));
+        }
+        Ok(answer)
     }
 }
 

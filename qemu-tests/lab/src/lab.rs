@@ -56,6 +56,7 @@ struct Inner {
     directory: PathBuf,
     qemu: Qemu,
     boxes: AtomicUsize,
+    captures: AtomicBool,
     slots: OnceCell<Vec<File>>,
     networks: Mutex<HashMap<String, Switch>>,
     machines: AtomicU8,
@@ -85,6 +86,7 @@ impl Lab {
             directory,
             qemu,
             boxes: AtomicUsize::new(1),
+            captures: AtomicBool::new(true),
             slots: OnceCell::new(),
             networks: Mutex::default(),
             machines: AtomicU8::new(0),
@@ -97,6 +99,11 @@ impl Lab {
     /// this machine, over all tests.
     pub fn boxes(&self, boxes: usize) {
         self.0.boxes.store(boxes, Ordering::Relaxed);
+    }
+
+    /// Networks that are started from now on are not captured: for boxes that run for longer than a test.
+    pub fn without_captures(&self) {
+        self.0.captures.store(false, Ordering::Relaxed);
     }
 
     /// Logs, disks and captures are here.
@@ -127,7 +134,8 @@ impl Lab {
             return Ok(network.clone());
         }
         let seed = seed(&[&self.0.name, name]);
-        let network = Switch::start(seed, &self.0.directory.join(format!("{name}.pcap")))?;
+        let capture = self.0.captures.load(Ordering::Relaxed).then(|| self.0.directory.join(format!("{name}.pcap")));
+        let network = Switch::start(seed, capture.as_deref().unwrap_or(Path::new("/dev/null")))?;
         networks.insert(name.to_owned(), network.clone());
         Ok(network)
     }

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::machine::Arch;
 
 /// Paths of QEMU 10 or newer and of its firmware. The programs can be run as they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Qemu {
     /// `qemu-system-x86_64`.
     pub x86_64: PathBuf,
