@@ -2,17 +2,18 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use shoal::cli::KubeconfigArgs;
 use shoal::kubeconfig::server::{API_PORT, Server};
 use shoal_lab::Net;
-use tokio::io::copy_bidirectional;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::images::Image;
 
@@ -81,12 +82,61 @@ pub async fn kubectl(image: &Image, kubeconfig: &Path, arguments: &[&str], withi
     }
 }
 
+/// Asks until what kubectl says has `word` in it.
+///
+/// # Errors
+/// As [`kubectl`]; with what was said last.
+pub async fn says(image: &Image, kubeconfig: &Path, arguments: &[&str], word: &str, within: Duration) -> Result<()> {
+    let until = Instant::now() + within;
+    loop {
+        let said = kubectl(image, kubeconfig, arguments, until.saturating_duration_since(Instant::now())).await?;
+        if said.contains(word) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "kubectl {arguments:?} said {said:?}, and never {word:?}");
+        sleep(PAUSE).await;
+    }
+}
+
+/// What is answered to `GET /` behind a port that `kubectl port-forward` opens to `target`, by the deadline, however often that takes.
+///
+/// # Errors
+/// If it opens none, or nothing is answered.
+pub async fn forwarded(image: &Image, kubeconfig: &Path, target: &str, port: u16, within: Duration) -> Result<String> {
+    let until = Instant::now() + within;
+    loop {
+        match timeout_at(until, forwarded_once(image, kubeconfig, target, port)).await.context("what was forwarded is not answered")? {
+            Err(_) if Instant::now() < until => sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+}
+
+async fn forwarded_once(image: &Image, kubeconfig: &Path, target: &str, port: u16) -> Result<String> {
+    let mut command = command(image, kubeconfig, &["port-forward", target, &format!(":{port}")])?;
+    let mut kubectl = command.stdout(Stdio::piped()).spawn().context("kubectl cannot be started")?;
+    let mut said = BufReader::new(kubectl.stdout.take().context("it is piped")?);
+    let mut line = String::new();
+    said.read_line(&mut line).await?;
+    // `Forwarding from 127.0.0.1:40423 -> 8080`
+    let address = line.split_whitespace().nth(2).with_context(|| format!("kubectl port-forward said {line:?}"))?;
+    let mut stream = TcpStream::connect(address).await.with_context(|| format!("nobody listens on {address}"))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
 async fn once(image: &Image, kubeconfig: &Path, arguments: &[&str]) -> Result<String> {
+    let output = command(image, kubeconfig, arguments)?.output().await.context("kubectl cannot be started")?;
+    ensure!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn command(image: &Image, kubeconfig: &Path, arguments: &[&str]) -> Result<Command> {
     let program = image.kube.as_ref().context("the image has no Kubernetes")?;
     let home = kubeconfig.parent().context("a kubeconfig lies in a directory")?;
     let mut command = Command::new(program);
     command.arg0("kubectl").env_clear().env("HOME", home).arg("--kubeconfig").arg(kubeconfig).args(arguments).kill_on_drop(true);
-    let output = command.output().await.context("kubectl cannot be started")?;
-    ensure!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(command)
 }

@@ -21,6 +21,33 @@ use shoal_lab::{Bus, Drive, Lab, Vm};
 /// What the pod serves (recipes/kube/web.yaml).
 const ANSWER: &str = "a pod answers";
 
+/// What the container of [`TICK`] says.
+const TICKED: &str = "it was time";
+
+/// A CronJob that is due each minute, from the image that was baked in.
+const TICK: &str = r#"
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: tick
+spec:
+  schedule: "* * * * *"
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    spec:
+      template:
+        metadata:
+          labels:
+            app: tick
+        spec:
+          restartPolicy: OnFailure
+          containers:
+            - name: tick
+              image: shoal.local/busybox:1.37
+              imagePullPolicy: Never
+              command: ["/bin/echo", "it was time"]
+"#;
+
 /// How long a box may take to the next word: a control plane is much for an emulated processor, and three of them share two real ones.
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
@@ -92,11 +119,26 @@ async fn owner_comes(lab: &Lab, image: &Image, vm: &mut Vm, fleet_file: &Path, n
     let may = owner::kubectl(image, &kubeconfig, &["auth", "can-i", "*", "*"], DEADLINE).await?;
     ensure!(may.trim() == "yes", "may the owner do everything? {may:?}");
 
+    works(lab, image, &kubeconfig).await?;
+
     let theirs = lab.directory().join("site2.kubeconfig");
     let refused = api.kubeconfig(&fleet(lab, "site2")?, theirs.clone(), DEADLINE).await;
     let refused = format!("{:#}", refused.err().context("the owner of another fleet has a kubeconfig")?);
     ensure!(refused.contains("not of this fleet") && !theirs.exists(), "{refused}");
     Ok(())
+}
+
+/// What a user does with a cluster beside reading: a command in a container, a port of a pod on his own machine, and work at set times.
+async fn works(lab: &Lab, image: &Image, kubeconfig: &Path) -> Result<()> {
+    let tick = lab.directory().join("tick.yaml");
+    std::fs::write(&tick, TICK)?;
+    let tick = tick.to_str().context("the lab's directory is text")?;
+    owner::kubectl(image, kubeconfig, &["apply", "--server-side", "--validate=ignore", "--filename", tick], DEADLINE).await?;
+    let page = owner::kubectl(image, kubeconfig, &["exec", "deployment/web", "--", "cat", "/tmp/www/index.html"], DEADLINE).await?;
+    ensure!(page.trim() == ANSWER, "a command in the pod said {page:?}");
+    let page = owner::forwarded(image, kubeconfig, "service/web", 80, DEADLINE).await?;
+    ensure!(page.contains(ANSWER), "behind the port that was passed on: {page:?}");
+    owner::says(image, kubeconfig, &["logs", "--selector=app=tick"], TICKED, DEADLINE).await
 }
 
 #[test]
