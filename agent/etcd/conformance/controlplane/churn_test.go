@@ -24,9 +24,10 @@ import (
 	"shoal/agent/etcd/conformance/server"
 )
 
-// Variables of the environment: how long to churn, and the programs if they are built already.
+// Variables of the environment: how long to churn; how long on etcd, if less: fewer complaints are allowed then; and the programs if they are built already.
 const (
 	churnVariable = "SHOAL_CHURN"
+	etcdVariable  = "SHOAL_CHURN_ETCD"
 	kubeVariable  = "SHOAL_KUBE"
 )
 
@@ -44,17 +45,12 @@ const members = 3
 const pause = time.Second
 
 func TestChurn(t *testing.T) {
-	length := defaultChurn
-	if text := os.Getenv(churnVariable); text != "" {
-		var err error
-		if length, err = time.ParseDuration(text); err != nil {
-			t.Fatalf("%s is how long to churn, such as 30m: %v", churnVariable, err)
-		}
-	}
+	length := span(t, churnVariable, defaultChurn)
+	lengthOnEtcd := span(t, etcdVariable, length)
 	kube, etcd := programs(t)
 
 	var allowed map[string]string
-	t.Run("etcd", func(t *testing.T) { allowed = churn(t, kube, etcd, length) })
+	t.Run("etcd", func(t *testing.T) { allowed = churn(t, kube, etcd, lengthOnEtcd) })
 	t.Run("ours", func(t *testing.T) {
 		for shape, line := range churn(t, kube, server.Program(t), length) {
 			if _, alsoOnEtcd := allowed[shape]; !alsoOnEtcd {
@@ -62,6 +58,19 @@ func TestChurn(t *testing.T) {
 			}
 		}
 	})
+}
+
+// span is how long a variable of the environment says, or usual.
+func span(t *testing.T, variable string, usual time.Duration) time.Duration {
+	text := os.Getenv(variable)
+	if text == "" {
+		return usual
+	}
+	length, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("%s is how long to churn, such as 30m: %v", variable, err)
+	}
+	return length
 }
 
 // churn runs a control plane on a store for a while, holds what it must do, and returns what kube-apiserver complained of, by its shape.

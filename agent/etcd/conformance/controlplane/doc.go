@@ -7,5 +7,5 @@
 //
 // The same is done on etcd, and what kube-apiserver's log complains of there is what it may complain of here.
 //
-//	SHOAL_STORE=target/release/shoal-store SHOAL_CHURN=30m go test -timeout=2h -v .
+//	SHOAL_STORE=target/release/shoal-store SHOAL_CHURN=30m SHOAL_CHURN_ETCD=10m go test -timeout=2h -v .
 package controlplane

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/util/retry"
 )
 
 const (
@@ -100,10 +99,11 @@ func rollOut(ctx context.Context, c clients, namespace string, random *rand.Rand
 		return err
 	}
 	for step := range 4 {
-		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		// Controllers write the same object, on a loaded machine again and again between the read and the write.
+		err := until(ctx, "an update without a conflict", func(ctx context.Context) (bool, error) {
 			deployment, err := deployments.Get(ctx, "web", metav1.GetOptions{})
 			if err != nil {
-				return err
+				return false, err
 			}
 			replicas = int32(random.IntN(maxReplicas + 1))
 			deployment.Spec.Replicas = &replicas
@@ -111,7 +111,10 @@ func rollOut(ctx context.Context, c clients, namespace string, random *rand.Rand
 				deployment.Spec.Template.Spec.Containers[0].Image = fmt.Sprintf("web:%d", step+1)
 			}
 			_, err = deployments.Update(ctx, deployment, metav1.UpdateOptions{})
-			return err
+			if apierrors.IsConflict(err) {
+				return false, nil
+			}
+			return err == nil, err
 		})
 		if err != nil {
 			return err
