@@ -128,16 +128,19 @@ async fn owner_comes(lab: &Lab, image: &Image, vm: &mut Vm, fleet_file: &Path, n
     Ok(())
 }
 
-/// What a user does with a cluster beside reading: a command in a container, a port of a pod on his own machine, and work at set times.
+/// What a user does with a cluster beside reading: a command in a container, a port of a pod on his own machine, and work at set times, for which one has to wait.
 async fn works(lab: &Lab, image: &Image, kubeconfig: &Path) -> Result<()> {
-    let tick = lab.directory().join("tick.yaml");
-    std::fs::write(&tick, TICK)?;
-    let tick = tick.to_str().context("the lab's directory is text")?;
-    owner::kubectl(image, kubeconfig, &["apply", "--server-side", "--validate=ignore", "--filename", tick], DEADLINE).await?;
     let page = owner::kubectl(image, kubeconfig, &["exec", "deployment/web", "--", "cat", "/tmp/www/index.html"], DEADLINE).await?;
     ensure!(page.trim() == ANSWER, "a command in the pod said {page:?}");
     let page = owner::forwarded(image, kubeconfig, "service/web", 80, DEADLINE).await?;
     ensure!(page.contains(ANSWER), "behind the port that was passed on: {page:?}");
+    if !full_matrix() {
+        return Ok(());
+    }
+    let tick = lab.directory().join("tick.yaml");
+    std::fs::write(&tick, TICK)?;
+    let tick = tick.to_str().context("the lab's directory is text")?;
+    owner::kubectl(image, kubeconfig, &["apply", "--server-side", "--validate=ignore", "--filename", tick], DEADLINE).await?;
     owner::says(image, kubeconfig, &["logs", "--selector=app=tick"], TICKED, DEADLINE).await
 }
 
