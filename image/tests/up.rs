@@ -69,9 +69,10 @@ impl User {
 
     /// Nothing of a cluster is there, and no process that has to do with one.
     fn has_nothing(&self) -> bool {
-        let directories =
-            fs::read_dir(self.clusters()).map_or(0, |entries| entries.flatten().filter(|entry| entry.path().is_dir()).count());
-        directories == 0 && processes(self.0.path()).is_empty()
+        let names = fs::read_dir(self.clusters()).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        // The lock over all, and what is known of the machine.
+        let clusters = names.filter(|name| name != ".lock" && name != ".host").count();
+        clusters == 0 && processes(self.0.path()).is_empty()
     }
 }
 

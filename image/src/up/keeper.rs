@@ -52,9 +52,9 @@ pub(crate) struct Order {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Told {
-    /// The way to the API is open.
+    /// A box takes connections to its API.
     Gate {
-        /// Where, on this machine.
+        /// Where they are passed on, on this machine.
         address: String,
     },
     /// A box has come to something new.
@@ -98,8 +98,10 @@ async fn keep(place: &Place, record: &Record, qemu: Qemu) -> Result<()> {
     let stages = Stages::new(record.nodes);
     let mut control = Control::open(place, stages.clone())?;
     let up = async {
-        let _boxes = Boxes::start(place, record, qemu, &stages).await?;
+        let boxes = Boxes::start(place, record, qemu, &stages).await?;
         say(&Told::Running);
+        boxes.gate.is_open().await;
+        say(&Told::Gate { address: boxes.gate.address().to_string() });
         std::future::pending().await
     };
     tokio::select! {
@@ -159,7 +161,7 @@ impl Stages {
 /// The boxes, with somebody on their switch who gives addresses, and the way to their API.
 struct Boxes {
     _net: Net,
-    _gate: Gate,
+    gate: Gate,
 }
 
 impl Boxes {
@@ -167,6 +169,7 @@ impl Boxes {
         let lab = Lab::within(place.directory(), "boxes", qemu)?;
         // Nobody looks at what was sent, and nobody looks for reasons here when it is over.
         lab.without_captures();
+        lab.host_notes_in(place.host());
         lab.passed();
         lab.boxes(record.nodes.into());
         let net = Net::attach(&lab.network(SITE)?, NetConfig::default()).await?;
@@ -175,7 +178,6 @@ impl Boxes {
         net.serve_dhcp(DhcpConfig::new(address(100)..=address(99 + record.nodes), 24));
         net.advertise_router();
         let gate = Gate::open(net.clone()).await?;
-        say(&Told::Gate { address: gate.address().to_string() });
         for number in 1..=record.nodes {
             let machine = Machine::new(&format!("box{number}"), lab_arch(record.arch))
                 .memory(record.memory)
@@ -186,7 +188,7 @@ impl Boxes {
             stages.set(number, SWITCHED_ON);
             tokio::spawn(follow(vm, number, stages.clone()));
         }
-        Ok(Self { _net: net, _gate: gate })
+        Ok(Self { _net: net, gate })
     }
 }
 

@@ -25,6 +25,9 @@ use shoal_contract::Arch;
 /// Characters of a name, at most: it is part of the path of a socket.
 const NAME_CHARACTERS_MAX: usize = 32;
 
+/// Beside the clusters: what was found out about this machine. No cluster can have this name.
+const HOST: &str = ".host";
+
 /// What a cluster is made of; it does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,6 +81,7 @@ impl Places {
     fn within(root: PathBuf) -> Result<Self> {
         let advice = || format!("cannot use {}; set XDG_STATE_HOME to a directory of yours", root.display());
         DirBuilder::new().recursive(true).mode(0o700).create(&root).with_context(advice)?;
+        fs::create_dir_all(root.join(HOST)).with_context(advice)?;
         let lock = File::create(root.join(".lock")).with_context(advice)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(io::Error::from).with_context(advice)?;
         let places = Self { root, _lock: lock };
@@ -137,6 +141,11 @@ impl Place {
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Where that is kept which was found out about this machine.
+    pub(crate) fn host(&self) -> PathBuf {
+        self.directory.with_file_name(HOST)
     }
 
     /// A file of it.

@@ -57,7 +57,7 @@ pub(super) fn wait(awaited: Awaited, keeper: impl Read + Send + 'static, style: 
     let (tell, events) = channel();
     let listener = tell.clone();
     thread::spawn(move || listen(keeper, &listener));
-    let mut rows = Rows::new(style);
+    let mut rows = Rows::new(style, awaited.nodes);
     let mut awaited = Some(awaited);
     let deadline = awaited.as_ref().and_then(|awaited| awaited.deadline);
     loop {
@@ -145,13 +145,14 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(style: Style) -> Self {
+    fn new(style: Style, boxes: u8) -> Self {
         let bars = (style == Style::Bars).then(|| {
             let bars = MultiProgress::new();
             crate::interrupt::shows(&bars);
             (bars, BTreeMap::new())
         });
-        Self { bars, said: BTreeMap::new(), started: Instant::now() }
+        let said = (1..=boxes).map(|number| (number, (format!("box{number}"), "not switched on yet".to_owned()))).collect();
+        Self { bars, said, started: Instant::now() }
     }
 
     fn set(&mut self, place: u8, name: String, said: String) {

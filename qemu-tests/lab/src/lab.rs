@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::OnceCell;
@@ -57,6 +57,7 @@ struct Inner {
     qemu: Qemu,
     boxes: AtomicUsize,
     captures: AtomicBool,
+    host: OnceLock<PathBuf>,
     slots: OnceCell<Vec<File>>,
     networks: Mutex<HashMap<String, Switch>>,
     machines: AtomicU8,
@@ -87,6 +88,7 @@ impl Lab {
             qemu,
             boxes: AtomicUsize::new(1),
             captures: AtomicBool::new(true),
+            host: OnceLock::new(),
             slots: OnceCell::new(),
             networks: Mutex::default(),
             machines: AtomicU8::new(0),
@@ -104,6 +106,11 @@ impl Lab {
     /// Networks that are started from now on are not captured: for boxes that run for longer than a test.
     pub fn without_captures(&self) {
         self.0.captures.store(false, Ordering::Relaxed);
+    }
+
+    /// What was found out about this machine is kept in this directory, which is there, and not beside the lab. Say it before the first box is started, once.
+    pub fn host_notes_in(&self, directory: PathBuf) {
+        let _ = self.0.host.set(directory);
     }
 
     /// Logs, disks and captures are here.
@@ -152,7 +159,7 @@ impl Lab {
     }
 
     pub(crate) async fn accelerator(&self, arch: Arch) -> Accelerator {
-        Accelerator::choose(&self.0.qemu, arch, &self.0.root).await
+        Accelerator::choose(&self.0.qemu, arch, self.0.host.get().unwrap_or(&self.0.root)).await
     }
 
     /// A hardware address that no other box of the lab has: QEMU's prefix, the box, the card.
