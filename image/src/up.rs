@@ -108,9 +108,13 @@ pub fn run(args: &UpArgs) -> Result<()> {
 /// # Errors
 /// If there is no such cluster, or its keeper does not answer.
 pub fn down(args: &DownArgs) -> Result<()> {
-    let place = Places::open()?.named(&args.name);
+    let places = Places::open()?;
+    let place = places.named(&args.name);
     ensure!(place.exists(), "there is no cluster named {}; `shoal list` shows those that there are", args.name);
-    if place.life() == Life::Up {
+    let life = place.life();
+    // The keeper may need it.
+    drop(places);
+    if life == Life::Up {
         control::end(&place).with_context(|| format!("is `shoal up --name {}` still building?", args.name))?;
         place.await_end().context("cannot wait for the end of the cluster")?;
     }
@@ -144,13 +148,16 @@ struct Listed {
 /// # Errors
 /// If the directory of clusters cannot be read.
 pub fn list(args: &ListArgs) -> Result<()> {
-    let places = Places::open()?.all()?;
+    let places = Places::open()?;
+    // Looked at before others may change something; keepers are asked afterwards, for as long as they take.
+    let lives: Vec<(Place, Life)> = places.all()?.into_iter().map(|place| (place.clone(), place.life())).collect();
+    drop(places);
     // One that is just being made has no record yet.
-    let listed = places.iter().filter_map(|place| {
+    let listed = lives.iter().filter_map(|(place, life)| {
         let record = place.record().ok()?;
         let kubeconfig = Some(place.kubeconfig()).filter(|path| path.exists());
-        let boxes = control::stages(place).unwrap_or_default();
-        Some(Listed { name: place.name().to_owned(), state: place.life(), record, boxes, kubeconfig })
+        let boxes = if *life == Life::Up { control::stages(place).unwrap_or_default() } else { Vec::new() };
+        Some(Listed { name: place.name().to_owned(), state: *life, record, boxes, kubeconfig })
     });
     let listed: Vec<Listed> = listed.collect();
     if args.json {

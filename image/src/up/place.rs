@@ -202,6 +202,7 @@ impl Place {
         }
     }
 
+    /// Whether it is up. Only under the lock of [`Places`]: for a moment nobody else can take part.
     pub(crate) fn life(&self) -> Life {
         let free = File::open(self.file("lock"))
             .map_or_else(|error| error.kind() == ErrorKind::NotFound, |lock| flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
