@@ -38,6 +38,8 @@ enum Event {
     Api(String),
     /// All nodes are Ready.
     Ready,
+    /// It will never be: waiting on is of no use.
+    Failed(anyhow::Error),
 }
 
 /// What is waited for.
@@ -72,6 +74,7 @@ pub(super) fn wait(awaited: Awaited, keeper: impl Read + Send + 'static, style: 
             Ok(Event::Keeper(Told::Running)) => {}
             Ok(Event::Api(said)) => rows.set(API, "API".to_owned(), said),
             Ok(Event::Ready) => return Ok(()),
+            Ok(Event::Failed(error)) => return Err(error),
             Ok(Event::Ended) => bail!("the boxes' keeper has ended"),
             Err(()) => bail!("the cluster is not ready in time; wait longer with --wait. What each said last:\n{}", rows.last()),
         }
@@ -122,7 +125,7 @@ fn ask(awaited: &Awaited, address: &str, tell: &Sender<Event>) {
     })();
     let _ = match outcome {
         Ok(()) => tell.send(Event::Ready),
-        Err(error) => tell.send(Event::Api(format!("{error:#}"))),
+        Err(error) => tell.send(Event::Failed(error)),
     };
 }
 
@@ -213,6 +216,15 @@ mod tests {
     fn a_keeper_that_ends_is_no_cluster() {
         let error = wait(awaited(None), said(&[Told::Stage { number: 1, stage: "on".into() }]), Style::Silent).unwrap_err();
         assert!(error.to_string().contains("has ended"), "{error}");
+    }
+
+    #[test]
+    fn what_can_never_be_is_not_waited_for() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let line = serde_json::to_string(&Told::Gate { address: "nowhere:0".into() }).unwrap() + "\n";
+        std::io::Write::write_all(&mut &theirs, line.as_bytes()).unwrap();
+        let error = wait(awaited(Some(Instant::now() + Duration::from_secs(600))), ours, Style::Silent).unwrap_err();
+        assert!(error.to_string().contains("write an address"), "{error}");
     }
 
     #[test]
